@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/base/identity.h"
+#include "core/config/sections.h"
+
+namespace stele::config {
+
+/// An authority whose enrolments count: the public half of the key that `stele-restore keygen` made.
+struct AuthorityConfig {
+  std::string label;
+  Bytes public_key;  ///< raw bytes of the key; read from hexadecimal in the file, or from `path` by the program
+  std::filesystem::path path;  ///< a file with the public key in hexadecimal; empty when given in place
+};
+
+/// The limits of one site; 0 is "no limit" for rates and counts per day only where the reference says so.
+struct SiteLimits {
+  std::uint64_t bytes_per_second = 0;  ///< 0: unlimited
+  std::uint64_t stored_bytes = 0;
+  std::uint64_t objects_per_day = 0;
+  std::uint64_t epochs_per_day = 0;
+  int open_objects = 0;
+  int connections = 0;
+  std::uint64_t chunk_queries_per_second = 0;
+};
+
+struct SiteConfig {
+  std::string name;
+  std::vector<std::string> databases;
+  std::vector<std::string> authorities;  ///< labels
+  SiteLimits limits;
+};
+
+/// receiver.toml
+struct ReceiverConfig {
+  std::string name;  ///< as in the URI SAN of its certificate
+  Endpoint listen;
+  TlsConfig tls;
+
+  struct Store {
+    std::filesystem::path directory;  ///< the journal is always `directory`/journal (the store is enough, P6)
+    std::uint64_t disk_reserve = 0;   ///< bytes of the file system that no site can take
+  } store;
+  std::filesystem::path journal_directory() const { return store.directory / "journal"; }
+
+  struct Journal {
+    std::uint64_t max_bytes = 0;
+    std::uint64_t file_bytes = 0;
+  } journal;
+
+  struct Seal {
+    Duration after{};
+    std::uint64_t max_run_bytes = 0;
+  } seal;
+
+  std::vector<AuthorityConfig> authorities;
+  std::vector<SiteConfig> sites;
+  std::filesystem::path catalog_directory;  ///< default: "catalog" beside the store directory
+  std::filesystem::path signing_key;        ///< [keys] signing_key, 0600
+  MetricsConfig metrics;
+  log::Options log;
+
+  /// nullptr when the site is not listed.
+  const SiteConfig* find_site(std::string_view site) const;
+  /// True when the site is listed with this database.
+  bool serves(const DatabaseName& name) const;
+  /// nullptr when there is no authority of this label.
+  const AuthorityConfig* find_authority(std::string_view label) const;
+  std::vector<std::filesystem::path> secret_files() const;
+};
+
+Result<ReceiverConfig> load_receiver_config(const std::filesystem::path& file);
+Result<ReceiverConfig> parse_receiver_config(std::string_view text, const std::filesystem::path& file);
+std::vector<KeyDescription> describe_receiver_config();
+
+/// [[authority]] tables, shared with restore.toml.
+std::vector<AuthorityConfig> read_authorities(TableReader& root, std::size_t at_least);
+/// The public key of an authority: in place, or read from its file (64 hexadecimal digits and white space). kConfig otherwise.
+Result<Bytes> load_authority_key(const AuthorityConfig& authority);
+
+}  // namespace stele::config
