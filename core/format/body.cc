@@ -1,0 +1,40 @@
+#include "core/format/body.h"
+
+namespace stele::format {
+
+void write_database(ByteWriter& w, const DatabaseName& name) {
+  w.str16(name.site);
+  w.str16(name.database);
+}
+
+Status read_database(ByteReader& r, DatabaseName& out) {
+  out.site = r.str16();
+  out.database = r.str16();
+  if (Status ok = check_database_name(out); !ok.ok()) return Error{ErrorCode::kDamaged, ok.error().what, ""};
+  return {};
+}
+
+void write_key(ByteWriter& w, ByteView key) {
+  w.u16(static_cast<std::uint16_t>(key.size()));
+  w.raw(key);
+}
+
+Bytes read_key(ByteReader& r) { return to_bytes(r.raw(r.u16())); }
+
+void write_recipient(ByteWriter& w, const Recipient& recipient) {
+  w.u8(static_cast<std::uint8_t>(recipient.kind));
+  write_key(w, recipient.public_key);
+  w.str16(recipient.label);
+}
+
+Result<Recipient> read_recipient(ByteReader& r) {
+  Recipient out;
+  const std::uint8_t kind = r.u8();
+  if (kind != 1 && kind != 2) return Error{ErrorCode::kDamaged, fmt::format("recipient of unknown kind {}", kind), ""};
+  out.kind = static_cast<RecipientKind>(kind);
+  out.public_key = read_key(r);
+  out.label = r.str16();
+  return out;
+}
+
+}  // namespace stele::format

@@ -1,0 +1,36 @@
+#pragma once
+
+#include "core/format/trust_records.h"
+
+// Shared by the files that read and write record bodies; not for others.
+namespace stele::format {
+
+void write_database(ByteWriter& w, const DatabaseName& name);
+Status read_database(ByteReader& r, DatabaseName& out);
+void write_key(ByteWriter& w, ByteView key);
+Bytes read_key(ByteReader& r);
+void write_recipient(ByteWriter& w, const Recipient& recipient);
+Result<Recipient> read_recipient(ByteReader& r);
+
+template <typename Write>
+Result<SignedRecord> sign_body(RecordKind kind, const crypto::SigningKey& key, Write write) {
+  Bytes body;
+  ByteWriter w(body);
+  write(w);
+  return sign_record(kind, body, key);
+}
+
+template <typename T, typename Read>
+Result<T> read_body(const SignedRecord& record, RecordKind kind, Read read) {
+  if (record.kind != kind) {
+    return Error{ErrorCode::kDamaged,
+                 fmt::format("expected a record of kind {}, found {}", record_kind_name(kind), record_kind_name(record.kind)), ""};
+  }
+  ByteReader r(record.body);
+  T out;
+  STELE_CHECK(read(r, out));
+  STELE_CHECK(r.finish(record_kind_name(kind)));
+  return out;
+}
+
+}  // namespace stele::format

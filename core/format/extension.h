@@ -1,0 +1,23 @@
+#pragma once
+
+#include <functional>
+
+#include "core/base/bytes.h"
+
+namespace stele::format {
+
+/// Typed extensions: u16 total size, then { u16 type, u16 size, bytes }. The highest bit of the type marks an extension that a
+/// reader must understand; a reader skips unknown ones without it and refuses unknown ones with it (kUnsupported).
+inline constexpr std::uint16_t kCriticalExtension = 0x8000;
+
+struct Extension {
+  std::uint16_t type;
+  ByteView bytes;
+};
+
+void write_extensions(ByteWriter& out, std::span<const Extension> extensions);
+
+/// Calls `known` for each; it returns false for a type that it does not know.
+Status read_extensions(ByteReader& in, const std::function<bool(const Extension&)>& known);
+
+}  // namespace stele::format

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <vector>
+
+#include "core/format/record.h"
+
+namespace stele::format {
+
+/// The clear header of one sealed chunk. It travels with the chunk into any pack: FORMATS.md section 7.
+struct ChunkHeader {
+  crypto::SuiteId suite = crypto::SuiteId::kSuite1;
+  bool compressed = false;
+  ChunkName name;
+  StreamId stream;
+  EpochId epoch;
+  ObjectId object;            ///< the pack it was first sealed for: names its key
+  std::uint32_t counter = 0;  ///< the AEAD counter under that key
+  std::uint32_t raw_size = 0;
+  std::uint32_t payload_size = 0;
+  Digest payload_hash;
+};
+
+inline constexpr std::uint32_t kMaxChunkRaw = 4 << 20;
+inline constexpr std::size_t kChunkHeaderSize = 184;
+inline constexpr std::size_t kMaxPackBytes = 20 << 20;
+
+/// The header up to the payload hash: the AEAD's associated data.
+Bytes chunk_associated_data(const ChunkHeader& header);
+void encode_chunk_header(const ChunkHeader& header, Bytes& out);
+
+struct ChunkView {
+  ChunkHeader header;
+  ByteView payload;     ///< into the bytes that were parsed
+  ByteView stored;      ///< header and payload
+};
+
+/// One chunk at the front of `bytes`; checks the payload's hash.
+Result<ChunkView> parse_chunk(ByteView bytes);
+
+/// Where a chunk lies in a pack.
+struct PackEntry {
+  ChunkName name;
+  std::uint32_t offset = 0;  ///< of the chunk header, from the start of the pack
+  std::uint32_t size = 0;    ///< header and payload
+};
+
+struct PackHead {
+  crypto::SuiteId suite = crypto::SuiteId::kSuite1;
+  StreamId stream;
+  Generation generation;
+  EpochId epoch;
+  ObjectId pack;
+  Bytes epoch_record;
+  std::vector<PackEntry> entries;
+};
+
+/// Puts sealed chunks together. `chunks` are header and payload each, in the order of `head.entries` (offsets are filled here).
+Result<Bytes> encode_pack(PackHead head, const std::vector<Bytes>& chunks, const crypto::SigningKey& agent);
+
+/// Checks layout, signature (where a key is given) and that the entries lie inside; the chunks' hashes only with check_chunks.
+Result<PackHead> parse_pack(ByteView bytes, const crypto::VerifyKey* key, bool check_chunks);
+
+}  // namespace stele::format

@@ -1,0 +1,69 @@
+#include "core/format/status.h"
+
+#include <cmath>
+
+#include "core/format/body.h"
+
+namespace stele::format {
+
+namespace {
+
+constexpr std::size_t kMaxFields = 256, kMaxLabels = 64, kMaxName = 64, kMaxLabel = 128;
+
+bool is_field_name(std::string_view name) {
+  if (name.empty() || name.size() > kMaxName) return false;
+  return std::all_of(name.begin(), name.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
+}
+
+bool is_printable(std::string_view text) {
+  return text.size() <= kMaxLabel && std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+}
+
+}  // namespace
+
+Result<SignedRecord> StatusMessage::sign(const crypto::SigningKey& agent) const {
+  return sign_body(RecordKind::kStatus, agent, [&](ByteWriter& w) {
+    write_database(w, database);
+    w.raw(stream.view());
+    w.u64(generation.value);
+    w.i64(time.micros);
+    w.u16(static_cast<std::uint16_t>(fields.size()));
+    for (const auto& [name, value] : fields) {
+      w.str16(name);
+      w.u64(std::bit_cast<std::uint64_t>(value));
+    }
+    w.u16(static_cast<std::uint16_t>(labels.size()));
+    for (const auto& [name, value] : labels) {
+      w.str16(name);
+      w.str16(value);
+    }
+  });
+}
+
+Result<StatusMessage> StatusMessage::read(const SignedRecord& record) {
+  return read_body<StatusMessage>(record, RecordKind::kStatus, [](ByteReader& r, StatusMessage& out) -> Status {
+    const Error bad{ErrorCode::kDamaged, "status message: a field is out of range", ""};
+    STELE_CHECK(read_database(r, out.database));
+    r.fixed(out.stream);
+    out.generation = {r.u64()};
+    out.time = {r.i64()};
+    const std::size_t fields = r.u16();
+    if (fields > kMaxFields) return bad;
+    for (std::size_t i = 0; i < fields && !r.failed(); ++i) {
+      std::string name = r.str16();
+      const double value = std::bit_cast<double>(r.u64());
+      if (!r.failed() && (!is_field_name(name) || !std::isfinite(value))) return bad;
+      out.fields[name] = value;
+    }
+    const std::size_t labels = r.u16();
+    if (labels > kMaxLabels) return bad;
+    for (std::size_t i = 0; i < labels && !r.failed(); ++i) {
+      std::string name = r.str16(), value = r.str16();
+      if (!r.failed() && (!is_field_name(name) || !is_printable(value))) return bad;
+      out.labels[name] = std::move(value);
+    }
+    return {};
+  });
+}
+
+}  // namespace stele::format
