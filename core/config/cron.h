@@ -19,7 +19,7 @@ namespace stele::config {
 class TimeZone {
  public:
   /// UTC.
-  TimeZone();
+  TimeZone() = default;
   /// "Asia/Shanghai", "UTC", or "local" for the host's zone. kConfig when the host does not know it (is tzdata installed?).
   static Result<TimeZone> find(std::string_view name);
 
@@ -30,10 +30,11 @@ class TimeZone {
   /// "2026-11-23 23:33:45 CST", for messages.
   std::string format(Timestamp time) const;
 
+  /// nullptr is UTC.
   const date::time_zone* zone() const { return zone_; }
 
  private:
-  const date::time_zone* zone_;
+  const date::time_zone* zone_ = nullptr;
 };
 
 /// A schedule in cron's five fields: minute, hour, day of month, month, day of week. Each is `*`, a number, a name (JAN, MON), a
@@ -48,7 +49,7 @@ class CronSchedule {
   /// kConfig with the field that is wrong; also for a date that never comes (30 February).
   static Result<CronSchedule> parse(std::string_view expression);
 
-  /// The first time strictly later than `after`, a whole minute. A schedule always has one, at most 9 years ahead.
+  /// The first time strictly later than `after`, a whole minute. A schedule always has one.
   Timestamp next(Timestamp after, const TimeZone& zone) const;
   /// As it was written.
   const std::string& expression() const { return expression_; }

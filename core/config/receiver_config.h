@@ -13,11 +13,11 @@ namespace stele::config {
 /// An authority whose enrolments count: the public half of the key that `stele-restore keygen` made.
 struct AuthorityConfig {
   std::string label;
-  Bytes public_key;  ///< raw bytes of the key; read from hexadecimal in the file, or from `path` by the program
-  std::filesystem::path path;  ///< a file with the public key in hexadecimal; empty when given in place
+  Bytes public_key;            ///< when the key is in the configuration itself
+  std::filesystem::path path;  ///< else the file that holds it; see load_authority_key
 };
 
-/// The limits of one site; 0 is "no limit" for rates and counts per day only where the reference says so.
+/// The limits of one site.
 struct SiteLimits {
   std::uint64_t bytes_per_second = 0;  ///< 0: unlimited
   std::uint64_t stored_bytes = 0;

@@ -50,6 +50,8 @@ class TableReader {
   std::uint64_t rate(std::string_view key, std::optional<std::string_view> fallback, std::string_view meaning);
   /// A relative path is taken from the configuration file's directory. Fallback "" means "not set" and gives an empty path.
   std::filesystem::path path(std::string_view key, std::optional<std::string_view> fallback, std::string_view meaning);
+  /// A text that turned out to be a path, made absolute the same way.
+  std::filesystem::path path_of(const std::string& text) const;
   /// The same for a list.
   std::vector<std::filesystem::path> paths(std::string_view key, bool required, std::string_view meaning);
   std::vector<std::string> strings(std::string_view key, bool required, std::string_view meaning);
@@ -74,7 +76,7 @@ class TableReader {
 
   /// Notes an error of the loader's own at the place of `key` (or of the table): "file:line:column: [table] key: message".
   void fail(std::string_view key, std::string_view message, std::string_view hint = "");
-  /// The parsed value of an optional text, or a noted error: `auto zone = t.parsed("time_zone", TimeZone::find(text))`.
+  /// The parsed value of a text, or a noted error: `auto zone = t.parsed("time_zone", TimeZone::find(text))`.
   template <typename T>
   std::optional<T> parsed(std::string_view key, Result<T> result) {
     if (result.ok()) return std::move(result).value();
