@@ -2,6 +2,11 @@
 
 namespace stele::format {
 
+const crypto::Suite& suite_or_default(crypto::SuiteId id) {
+  auto found = crypto::find_suite(id);
+  return found.ok() ? **found : crypto::default_suite();
+}
+
 void write_database(ByteWriter& w, const DatabaseName& name) {
   w.str16(name.site);
   w.str16(name.database);

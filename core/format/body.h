@@ -5,6 +5,9 @@
 // Shared by the files that read and write record bodies; not for others.
 namespace stele::format {
 
+/// The named suite; suite 1 for an id that was never read from bytes (readers refuse unknown ids before).
+const crypto::Suite& suite_or_default(crypto::SuiteId id);
+
 void write_database(ByteWriter& w, const DatabaseName& name);
 Status read_database(ByteReader& r, DatabaseName& out);
 void write_key(ByteWriter& w, ByteView key);

@@ -8,6 +8,7 @@ namespace stele::format {
 namespace {
 
 void write_identity(ByteWriter& w, const BranchRecord& b) {
+  w.u16(static_cast<std::uint16_t>(b.suite));
   write_database(w, b.database);
   w.u16(static_cast<std::uint16_t>(b.engine));
   w.u64(b.lineage);
@@ -43,7 +44,7 @@ StreamId BranchRecord::stream() const {
   ByteWriter w(identity);
   w.str16("stele/stream/1");
   write_identity(w, *this);
-  return StreamId{crypto::hash(identity).data};
+  return StreamId{crypto::hash(suite_or_default(suite), identity).data};
 }
 
 Result<SignedRecord> BranchRecord::sign(const crypto::SigningKey& agent) const {
@@ -62,6 +63,8 @@ Result<SignedRecord> BranchRecord::sign(const crypto::SigningKey& agent) const {
 
 Result<BranchRecord> BranchRecord::read(const SignedRecord& record) {
   return read_body<BranchRecord>(record, RecordKind::kBranch, [](ByteReader& r, BranchRecord& out) -> Status {
+    STELE_TRY(const crypto::Suite* suite, crypto::find_suite(r.u16()));
+    out.suite = suite->id();
     STELE_CHECK(read_database(r, out.database));
     const std::uint16_t engine = r.u16();
     if (engine != static_cast<std::uint16_t>(Engine::kPostgres)) {

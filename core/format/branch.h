@@ -25,6 +25,7 @@ struct TimelineSwitch {
 /// The first record of a stream: site, database, lineage and branch. Its identity part gives the StreamId, so an id proves
 /// what it names. Timeline history files are carried as (timeline, switch point) only: their reason text may hold names.
 struct BranchRecord {
+  crypto::SuiteId suite = crypto::SuiteId::kAes256GcmSha256;  ///< whose hash makes the StreamId
   DatabaseName database;
   Engine engine = Engine::kPostgres;
   std::uint64_t lineage = 0;  ///< PostgreSQL's system identifier
@@ -41,7 +42,7 @@ struct BranchRecord {
   Position fork;     ///< where this branch leaves the parent; the stream's first position where there is no parent
   Timestamp created;
 
-  StreamId stream() const;  ///< hash of the identity fields (the first six)
+  StreamId stream() const;  ///< hash of the identity fields (the first seven)
   Result<SignedRecord> sign(const crypto::SigningKey& agent) const;
   static Result<BranchRecord> read(const SignedRecord& record);
 };

@@ -4,7 +4,7 @@
 
 #include "core/base/random.h"
 #include "core/base/time.h"
-#include "core/crypto/key_file.h"
+#include "core/crypto/seal.h"
 #include "core/crypto/secret.h"
 #include "core/format/trust_records.h"
 
@@ -40,7 +40,8 @@ struct EpochRecord {
 inline EpochId epoch_id(const SignedRecord& record) { return EpochId{record.id().data}; }
 
 /// Seals `secrets` to every recipient of the list and gives the record, unsigned. `base` has the other fields filled.
-Result<EpochRecord> seal_epoch(EpochRecord base, const RecipientList& list, const EpochSecrets& secrets);
+Result<EpochRecord> seal_epoch(EpochRecord base, const RecipientList& list, const EpochSecrets& secrets, const crypto::Suite& suite,
+                               RandomSource& random);
 
 /// Opens the record with a recovery or drill key. kKeyWrong where the key is no recipient, or opens to another commitment.
 Result<EpochSecrets> open_epoch(const EpochRecord& record, const crypto::RecipientKeyPair& key);

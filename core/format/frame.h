@@ -15,7 +15,7 @@ enum class FrameKind : std::uint8_t {
 
 /// The clear header of a frame: FORMATS.md section 4.
 struct FrameHeader {
-  crypto::SuiteId suite = crypto::SuiteId::kSuite1;
+  crypto::SuiteId suite = crypto::SuiteId::kAes256GcmSha256;
   Engine engine = Engine::kPostgres;
   FrameKind kind = FrameKind::kLog;
   bool context_reset = false;  ///< the compressed bytes need no earlier frame of the object
@@ -71,6 +71,9 @@ class Frame {
 
 /// What the signature of a write batch's last frame covers (TRUST section 2).
 Bytes batch_signature_message(const FrameHeader& header, const Digest& head);
+
+/// Signs a frame as the last of its batch.
+void sign_batch(Frame& frame, const crypto::SigningKey& agent);
 
 /// Reads one frame from the front of `bytes`; `used` is its length. kDamaged, kUnsupported. The payload hash is checked,
 /// the chain and the signature are the reader's (FrameChain).

@@ -100,6 +100,6 @@ Result<SignedRecord> make_manifest(ManifestReference reference, const ManifestSe
                                    const crypto::SigningKey& agent);
 Result<Manifest> read_manifest(const SignedRecord& record);
 /// Opens the sealed part and compares it with the reference part; kDamaged or kForged where they differ.
-Result<ManifestSealed> open_manifest(const Manifest& manifest, const crypto::SecretBytes& data_key);
+Result<ManifestSealed> open_manifest(const Manifest& manifest, const crypto::Suite& suite, const crypto::SecretBytes& data_key);
 
 }  // namespace stele::format

@@ -8,7 +8,7 @@ namespace stele::format {
 
 /// The clear header of one sealed chunk. It travels with the chunk into any pack: FORMATS.md section 7.
 struct ChunkHeader {
-  crypto::SuiteId suite = crypto::SuiteId::kSuite1;
+  crypto::SuiteId suite = crypto::SuiteId::kAes256GcmSha256;
   bool compressed = false;
   ChunkName name;
   StreamId stream;
@@ -45,7 +45,7 @@ struct PackEntry {
 };
 
 struct PackHead {
-  crypto::SuiteId suite = crypto::SuiteId::kSuite1;
+  crypto::SuiteId suite = crypto::SuiteId::kAes256GcmSha256;
   StreamId stream;
   Generation generation;
   EpochId epoch;

@@ -4,7 +4,7 @@
 
 #include "core/base/bytes.h"
 #include "core/base/identity.h"
-#include "core/crypto/signature.h"
+#include "core/crypto/sign.h"
 #include "core/crypto/suite.h"
 
 namespace stele::format {
@@ -31,7 +31,7 @@ inline constexpr std::size_t kMaxRecordBytes = 8 << 20;
 /// so the bytes are kept beside what was read from them.
 struct SignedRecord {
   RecordKind kind{};
-  crypto::SuiteId suite = crypto::SuiteId::kSuite1;
+  crypto::SuiteId suite = crypto::SuiteId::kAes256GcmSha256;
   Bytes body;       ///< the kind's own layout
   Bytes bytes;      ///< the whole record as stored
   Bytes signer;     ///< public key that the record names; believed only after verify_record against a trusted key

@@ -1,0 +1,91 @@
+#include "core/format/epoch.h"
+
+#include "core/crypto/kdf.h"
+#include "core/format/body.h"
+
+namespace stele::format {
+
+Result<SignedRecord> EpochRecord::sign(const crypto::SigningKey& agent) const {
+  return sign_body(RecordKind::kEpoch, agent, [&](ByteWriter& w) {
+    write_database(w, database);
+    w.raw(stream.view());
+    w.u64(generation.value);
+    w.raw(enrolment.view());
+    w.raw(recipient_list.view());
+    w.i64(created.micros);
+    w.raw(commitment.view());
+    w.u16(static_cast<std::uint16_t>(keys.size()));
+    for (const SealedKey& key : keys) {
+      write_recipient(w, key.recipient);
+      write_key(w, key.sealed);
+    }
+  });
+}
+
+Result<EpochRecord> EpochRecord::read(const SignedRecord& record) {
+  return read_body<EpochRecord>(record, RecordKind::kEpoch, [](ByteReader& r, EpochRecord& out) -> Status {
+    STELE_CHECK(read_database(r, out.database));
+    r.fixed(out.stream);
+    out.generation = {r.u64()};
+    r.fixed(out.enrolment);
+    r.fixed(out.recipient_list);
+    out.created = {r.i64()};
+    r.fixed(out.commitment);
+    const std::size_t count = r.u16();
+    if (count == 0 || count > kMaxRecipients) return Error{ErrorCode::kDamaged, fmt::format("epoch with {} recipients", count), ""};
+    for (std::size_t i = 0; i < count && !r.failed(); ++i) {
+      SealedKey key;
+      STELE_TRY(key.recipient, read_recipient(r));
+      key.sealed = read_key(r);
+      out.keys.push_back(std::move(key));
+    }
+    return {};
+  });
+}
+
+Result<EpochRecord> seal_epoch(EpochRecord base, const RecipientList& list, const EpochSecrets& secrets, const crypto::Suite& suite,
+                               RandomSource& random) {
+  const std::size_t size = suite.sizes().key;
+  if (secrets.data.size() != size || secrets.chunk_name.size() != size || secrets.join.size() != size) {
+    return Error{ErrorCode::kInternal, "epoch secrets of a wrong size", ""};
+  }
+  crypto::SecretBytes together(3 * size);
+  auto copy = [&](std::size_t at, const crypto::SecretBytes& from) {
+    std::copy(from.view().begin(), from.view().end(), together.mutable_view().begin() + static_cast<std::ptrdiff_t>(at * size));
+  };
+  copy(0, secrets.data);
+  copy(1, secrets.chunk_name);
+  copy(2, secrets.join);
+  STELE_TRY(base.commitment, crypto::key_commitment(suite, secrets.data));
+  base.keys.clear();
+  for (const Recipient& recipient : list.recipients) {
+    STELE_TRY(crypto::RecipientKey key, crypto::RecipientKey::from(suite, recipient.public_key));
+    EpochRecord::SealedKey sealed;
+    sealed.recipient = recipient;
+    STELE_TRY(sealed.sealed, crypto::seal_to(key, together.view(), random));
+    base.keys.push_back(std::move(sealed));
+  }
+  return base;
+}
+
+Result<EpochSecrets> open_epoch(const EpochRecord& record, const crypto::RecipientKeyPair& key) {
+  const crypto::Suite& suite = key.suite();
+  const std::size_t size = suite.sizes().key;
+  for (const EpochRecord::SealedKey& sealed : record.keys) {
+    if (!equal(sealed.recipient.public_key, key.public_key().bytes())) continue;
+    STELE_TRY(crypto::SecretBytes together, key.open_sealed(sealed.sealed));
+    if (together.size() != 3 * size) return Error{ErrorCode::kDamaged, "epoch: sealed key of a wrong size", ""};
+    EpochSecrets out;
+    out.data = crypto::SecretBytes::copy_of(together.view().subspan(0, size));
+    out.chunk_name = crypto::SecretBytes::copy_of(together.view().subspan(size, size));
+    out.join = crypto::SecretBytes::copy_of(together.view().subspan(2 * size, size));
+    STELE_CHECK(crypto::check_key_commitment(suite, out.data, record.commitment));
+    return out;
+  }
+  std::string labels;
+  for (const auto& sealed : record.keys) labels += (labels.empty() ? "" : ", ") + sealed.recipient.label;
+  return Error{ErrorCode::kKeyWrong, fmt::format("this key is no recipient of the epoch; it is sealed to: {}", labels),
+               "use the recovery key of one of these"};
+}
+
+}  // namespace stele::format

@@ -1,0 +1,156 @@
+#include "core/format/pack.h"
+
+#include <fmt/format.h>
+
+#include "core/crypto/hash.h"
+#include "core/format/body.h"
+
+namespace stele::format {
+
+namespace {
+
+constexpr std::string_view kChunkMagic = "STLc", kPackMagic = "STLP";
+constexpr std::uint16_t kVersion = 1;
+constexpr std::uint8_t kFlagCompressed = 1;
+constexpr std::size_t kMaxEntries = 65536;
+constexpr std::string_view kPackDomain = "stele/pack/1";
+
+}  // namespace
+
+Bytes chunk_associated_data(const ChunkHeader& h) {
+  Bytes out;
+  out.reserve(kChunkHeaderSize);
+  ByteWriter w(out);
+  w.raw(kChunkMagic);
+  w.u16(kVersion);
+  w.u16(static_cast<std::uint16_t>(h.suite));
+  w.u8(h.compressed ? kFlagCompressed : 0);
+  w.u8(0);
+  w.u16(0);
+  w.raw(h.name.view());
+  w.raw(h.stream.view());
+  w.raw(h.epoch.view());
+  w.raw(h.object.view());
+  w.u32(h.counter);
+  w.u32(h.raw_size);
+  w.u32(h.payload_size);
+  return out;
+}
+
+void encode_chunk_header(const ChunkHeader& header, Bytes& out) {
+  ByteWriter w(out);
+  w.raw(chunk_associated_data(header));
+  w.raw(header.payload_hash.view());
+}
+
+Result<ChunkView> parse_chunk(ByteView bytes) {
+  ByteReader r(bytes);
+  ChunkView out;
+  ChunkHeader& h = out.header;
+  if (as_text(r.raw(kChunkMagic.size())) != kChunkMagic) return Error{ErrorCode::kDamaged, "not a chunk", ""};
+  if (const std::uint16_t version = r.u16(); version != kVersion) {
+    return Error{ErrorCode::kUnsupported, fmt::format("chunk of version {}", version), "read this with a newer Stele"};
+  }
+  STELE_TRY(const crypto::Suite* suite, crypto::find_suite(r.u16()));
+  h.suite = suite->id();
+  const std::uint8_t flags = r.u8();
+  if ((flags & ~kFlagCompressed) != 0) return Error{ErrorCode::kUnsupported, fmt::format("chunk with flags {}", flags), "read this with a newer Stele"};
+  h.compressed = (flags & kFlagCompressed) != 0;
+  r.raw(3);
+  r.fixed(h.name);
+  r.fixed(h.stream);
+  r.fixed(h.epoch);
+  r.fixed(h.object);
+  h.counter = r.u32();
+  h.raw_size = r.u32();
+  h.payload_size = r.u32();
+  r.fixed(h.payload_hash);
+  out.payload = r.raw(h.payload_size);
+  if (r.failed() || h.raw_size > kMaxChunkRaw) return Error{ErrorCode::kDamaged, fmt::format("chunk {}: ends early or is too large", h.name.short_hex()), ""};
+  out.stored = bytes.first(r.position());
+  if (crypto::hash(*suite, out.payload) != h.payload_hash) {
+    return Error{ErrorCode::kDamaged, fmt::format("chunk {}: payload differs from its hash", h.name.short_hex()), ""};
+  }
+  return out;
+}
+
+Result<Bytes> encode_pack(PackHead head, const std::vector<Bytes>& chunks, const crypto::SigningKey& agent) {
+  if (head.entries.size() != chunks.size() || chunks.empty() || chunks.size() > kMaxEntries) {
+    return Error{ErrorCode::kInternal, fmt::format("a pack of {} chunks with {} entries", chunks.size(), head.entries.size()), ""};
+  }
+  Bytes out;
+  ByteWriter w(out);
+  w.raw(kPackMagic);
+  w.u16(kVersion);
+  w.u16(static_cast<std::uint16_t>(agent.suite().id()));
+  const std::size_t total_at = out.size();
+  w.u32(0);  // size of the whole pack, patched below
+  w.u32(static_cast<std::uint32_t>(chunks.size()));
+  w.raw(head.stream.view());
+  w.u64(head.generation.value);
+  w.raw(head.epoch.view());
+  w.raw(head.pack.view());
+  w.blob32(head.epoch_record);
+  std::size_t offset = out.size() + chunks.size() * (ChunkName::kSize + 8);
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    w.raw(head.entries[i].name.view());
+    w.u32(static_cast<std::uint32_t>(offset));
+    w.u32(static_cast<std::uint32_t>(chunks[i].size()));
+    offset += chunks[i].size();
+  }
+  const std::size_t signature_size = agent.suite().sizes().signature;
+  const std::size_t total = offset + 2 + signature_size;
+  if (total > kMaxPackBytes) return Error{ErrorCode::kInternal, fmt::format("a pack of {} bytes is over the limit", total), ""};
+  out.reserve(total);
+  w.patch_u32(total_at, static_cast<std::uint32_t>(total));
+  for (const Bytes& chunk : chunks) w.raw(chunk);
+  write_key(w, agent.sign(kPackDomain, crypto::hash(agent.suite(), out).view()));
+  return out;
+}
+
+Result<PackHead> parse_pack(ByteView bytes, const crypto::VerifyKey* key, bool check_chunks) {
+  ByteReader r(bytes);
+  if (as_text(r.raw(kPackMagic.size())) != kPackMagic) return Error{ErrorCode::kDamaged, "not a pack", ""};
+  if (const std::uint16_t version = r.u16(); version != kVersion) {
+    return Error{ErrorCode::kUnsupported, fmt::format("pack of version {}", version), "read this with a newer Stele"};
+  }
+  STELE_TRY(const crypto::Suite* suite, crypto::find_suite(r.u16()));
+  PackHead head;
+  head.suite = suite->id();
+  const std::size_t total = r.u32(), count = r.u32();
+  if (total != bytes.size() || total > kMaxPackBytes) return Error{ErrorCode::kDamaged, fmt::format("pack: {} bytes, {} expected", bytes.size(), total), ""};
+  if (count == 0 || count > kMaxEntries) return Error{ErrorCode::kDamaged, fmt::format("pack: {} chunks", count), ""};
+  r.fixed(head.stream);
+  head.generation = {r.u64()};
+  r.fixed(head.epoch);
+  r.fixed(head.pack);
+  head.epoch_record = to_bytes(r.blob32());
+  for (std::size_t i = 0; i < count && !r.failed(); ++i) {
+    PackEntry entry;
+    r.fixed(entry.name);
+    entry.offset = r.u32();
+    entry.size = r.u32();
+    head.entries.push_back(entry);
+  }
+  if (r.failed()) return Error{ErrorCode::kDamaged, "pack: its index ends early", ""};
+  for (const PackEntry& entry : head.entries) {
+    if (entry.offset != r.position()) return Error{ErrorCode::kDamaged, "pack: its index does not match its chunks", ""};
+    ByteView chunk = r.raw(entry.size);
+    if (r.failed()) return Error{ErrorCode::kDamaged, "pack: ends early", ""};
+    if (!check_chunks) continue;
+    STELE_TRY(ChunkView view, parse_chunk(chunk));
+    if (view.header.name != entry.name || view.stored.size() != entry.size || view.header.stream != head.stream) {
+      return Error{ErrorCode::kDamaged, fmt::format("pack: chunk {} is not the one its index names", entry.name.short_hex()), ""};
+    }
+  }
+  const std::size_t signed_size = r.position();
+  Bytes signature = read_key(r);
+  STELE_CHECK(r.finish("pack"));
+  if (key != nullptr) {
+    Status ok = key->verify(kPackDomain, crypto::hash(*suite, bytes.first(signed_size)).view(), signature);
+    if (!ok.ok()) return ok.error().in(fmt::format("pack {}", head.pack.short_hex()));
+  }
+  return head;
+}
+
+}  // namespace stele::format
