@@ -23,7 +23,7 @@ struct HbaRule {
   std::string type;
   std::vector<std::string> databases, users;
   std::string address, netmask, method;
-  std::string error;     ///< why the line cannot be used, else empty
+  std::string error;  ///< why the line cannot be used, else empty
 };
 
 struct CollationVersion {
@@ -34,10 +34,11 @@ struct CollationVersion {
   std::string actual;    ///< the version the host's library has
 };
 
-/// The facts `stele-agent check` judges, as the server states them; no judgement here. What the role may not see is nullopt.
+/// The facts `stele-agent check` judges, as the server states them; no judgement here. What the role may not see is
+/// nullopt.
 struct DatabaseFacts {
   std::string role;
-  bool can_replicate = false;           ///< rolreplication or superuser
+  bool can_replicate = false;  ///< rolreplication or superuser
   bool is_superuser = false;
   bool has_pg_monitor = false;
   int version_num = 0;
@@ -49,7 +50,7 @@ struct DatabaseFacts {
   int max_replication_slots = 0;
   int used_replication_slots = 0;
   std::string synchronous_standby_names;
-  std::string synchronous_commit;       ///< of this session: the server's default for this role and database
+  std::string synchronous_commit;  ///< of this session: the server's default for this role and database
   std::vector<SyncCommitOverride> synchronous_commit_overrides;
   bool data_checksums = false;
   bool full_page_writes = true;
@@ -60,16 +61,20 @@ struct DatabaseFacts {
   std::vector<std::string> files_outside_data_directory;
   std::string shared_preload_libraries, session_preload_libraries, local_preload_libraries;
   std::optional<std::vector<HbaRule>> hba_rules;
-  std::vector<CollationVersion> collations;   ///< of every database (its default) and of this database (those in pg_collation with a version)
+  std::vector<CollationVersion>
+      collations;  ///< of every database (its default) and of this database (those in pg_collation with a version)
   ClockDifference clock_difference;
-  std::uint64_t database_size = 0;            ///< bytes, of all databases this role may measure
+  std::uint64_t database_size = 0;  ///< bytes, of all databases this role may measure
 };
 
-/// Needs an SQL connection. A fact that cannot be read because of privileges is left out; any other failure is the error.
+/// Needs an SQL connection. A fact that cannot be read because of privileges is left out; any other failure is the
+/// error.
 Result<DatabaseFacts> read_database_facts(PgConnection& sql, Clock& clock, Instant deadline);
 
-/// The two pg_hba.conf lines this agent needs, ready to paste: one for `replication`, one for the database it asks. Pure.
-std::vector<std::string> needed_hba_lines(std::string_view role, std::string_view database, std::string_view client_address, bool tls);
+/// The two pg_hba.conf lines this agent needs, ready to paste: one for `replication`, one for the database it asks.
+/// Pure.
+std::vector<std::string> needed_hba_lines(std::string_view role, std::string_view database,
+                                          std::string_view client_address, bool tls);
 
 /// The elements of a PostgreSQL array in text form ("{a,\"b c\",NULL}"); kDatabase when it is not one. Pure.
 Result<std::vector<std::string>> parse_text_array(std::string_view text);

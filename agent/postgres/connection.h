@@ -25,9 +25,10 @@ enum class ConnectionMode {
 
 struct ConnectOptions {
   ConnectionMode mode = ConnectionMode::kSql;
-  std::string application_name = "stele";  ///< must be the name in synchronous_standby_names; the conninfo's own name wins
-  /// Set on replication connections, so that the server frees the slot this long after the client froze or lost its power
-  /// (the default of 60 s would keep "slot is active" for a minute). Milliseconds.
+  std::string application_name =
+      "stele";  ///< must be the name in synchronous_standby_names; the conninfo's own name wins
+  /// Set on replication connections, so that the server frees the slot this long after the client froze or lost its
+  /// power (the default of 60 s would keep "slot is active" for a minute). Milliseconds.
   int wal_sender_timeout_ms = 4000;
 };
 
@@ -45,27 +46,29 @@ struct ResultDeleter {
 };
 using PgResult = std::unique_ptr<pg_result, ResultDeleter>;
 
-/// One connection to one server. Belongs to one thread at a time; blocking, but every wait ends at its deadline (kTimeout) or when the
-/// interrupt is stopped (kCancelled). Only the name look-up of a host is libpq's and blocks without a deadline (use `hostaddr` or a local
-/// resolver). After any error but a server's own refusal of a query the connection is broken: `usable()` is false, make a new one.
+/// One connection to one server. Belongs to one thread at a time; blocking, but every wait ends at its deadline
+/// (kTimeout) or when the interrupt is stopped (kCancelled). Only the name look-up of a host is libpq's and blocks
+/// without a deadline (use `hostaddr` or a local resolver). After any error but a server's own refusal of a query the
+/// connection is broken: `usable()` is false, make a new one.
 class PgConnection {
  public:
-  /// Connects to exactly this host. Errors: kTimeout, kCancelled, kClosed (refused, unreachable), kTemporary (starting up, shutting down,
-  /// too many connections), kUnauthorised (password, pg_hba), kDatabase. Messages name the host, never a password.
+  /// Connects to exactly this host. Errors: kTimeout, kCancelled, kClosed (refused, unreachable), kTemporary (starting
+  /// up, shutting down, too many connections), kUnauthorised (password, pg_hba), kDatabase. Messages name the host,
+  /// never a password.
   static Result<PgConnection> connect(const ServerAddress& address, const ConnectOptions& options, Instant deadline,
                                       std::shared_ptr<Interrupt> interrupt);
   ~PgConnection();
   PgConnection(PgConnection&&) noexcept;
   PgConnection& operator=(PgConnection&&) noexcept;
 
-  /// Sends a simple query (SQL, or a walsender command, whose keywords are case-sensitive) and reads all of its results; rows are those of
-  /// the last result that has any. At most 64 MiB of rows (kLimit).
+  /// Sends a simple query (SQL, or a walsender command, whose keywords are case-sensitive) and reads all of its
+  /// results; rows are those of the last result that has any. At most 64 MiB of rows (kLimit).
   Result<Rows> query(std::string_view command, Instant deadline);
 
-  const std::string& host() const { return host_; }           ///< the address's label
+  const std::string& host() const { return host_; }  ///< the address's label
   const ServerAddress& address() const { return address_; }
   ConnectionMode mode() const { return mode_; }
-  int server_version() const;                                  ///< 150020 for 15.20
+  int server_version() const;  ///< 150020 for 15.20
   int backend_pid() const;
   bool usable() const;
   /// A quoted literal for SQL and walsender commands: 'it''s'.
@@ -74,13 +77,16 @@ class PgConnection {
   // --- For the protocols built on this class (WalStream, BaseBackup) ---
 
   enum class Ready { kSocket, kWoken, kDeadline };
-  /// Waits until the socket can be read (or written, when libpq has unsent bytes), the deadline, or `wake()` (only with `heed_wake`).
-  /// Unsent bytes are flushed and arrived bytes consumed. kCancelled after stop(), kClosed when the server is gone.
+  /// Waits until the socket can be read (or written, when libpq has unsent bytes), the deadline, or `wake()` (only with
+  /// `heed_wake`). Unsent bytes are flushed and arrived bytes consumed. kCancelled after stop(), kClosed when the
+  /// server is gone.
   Result<Ready> wait(Instant deadline, bool heed_wake);
+  /// The same without reading: for a caller that must not take more data. kSocket: unsent bytes went out. kClosed when
+  /// the peer is gone.
+  Result<Ready> wait_without_reading(Instant deadline, bool heed_wake);
   Status send(std::string_view command);
   /// The next result of the command in progress; null when there is no more.
   Result<PgResult> next_result(Instant deadline);
-  /// One result that must be rows or a finished command; a server error becomes `server_error`.
   ServerMessage message_of(const pg_result* result) const;
   ServerMessage connection_message() const;
   pg_conn* raw() { return conn_; }
@@ -93,6 +99,7 @@ class PgConnection {
   std::string host_;
   ConnectionMode mode_ = ConnectionMode::kSql;
   std::shared_ptr<Interrupt> interrupt_;
+  bool broken_ = false;  // a wait ended in the middle of an exchange
 };
 
 }  // namespace stele::agent

@@ -8,9 +8,10 @@
 
 namespace stele::agent {
 
-/// Lets other threads reach a thread that waits for PostgreSQL. Every wait of this folder takes a deadline and one of these:
-/// `wake()` ends the current wait of a WalStream early (one wake, however often it was called), `stop()` ends every wait, now and later,
-/// with kCancelled. Both may be called from any thread (they only write to an eventfd); everything else belongs to the waiting thread.
+/// Lets other threads reach a thread that waits for PostgreSQL. Every wait of this folder takes a deadline and one of
+/// these: `wake()` ends the current wait of a WalStream early (one wake, however often it was called), `stop()` ends
+/// every wait, now and later, with kCancelled. Both may be called from any thread (they only write to an eventfd);
+/// everything else belongs to the waiting thread.
 class Interrupt {
  public:
   /// kIo when the system has no file descriptors left.

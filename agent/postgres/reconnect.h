@@ -24,9 +24,10 @@ std::string_view reconnect_reason_name(ReconnectReason reason);
 /// The reason in an Error made by this folder. Pure.
 ReconnectReason reconnect_reason(const Error& error);
 
-/// Decides how long to wait before the next attempt. Pure: given times, no I/O. After a kill the first attempt comes at once and later
-/// ones at most 500 ms apart for as long as the cause is one that ends by itself quickly, so that the agent streams again within 2 s; a
-/// server that is shutting down is asked every 2 to 5 s only; what needs a person, every 5 to 60 s.
+/// Decides how long to wait before the next attempt. Pure: given times, no I/O. After a kill the first attempt comes at
+/// once and later ones at most 500 ms apart for as long as the cause is one that ends by itself quickly, so that the
+/// agent streams again within 2 s; a server that is shutting down is asked every 2 to 5 s only; what needs a person,
+/// every 5 to 60 s.
 class ReconnectPolicy {
  public:
   /// Called when an attempt or a stream has failed; the time to wait from `now`.
@@ -41,19 +42,20 @@ class ReconnectPolicy {
   std::optional<Instant> streaming_since_;
 };
 
-/// Notices a server that waits in its shutdown for us: its walsender then answers every reply at once with another keepalive that asks for
-/// a reply (walsender.c, WalSndDone), while an ordinary one asks only after half of wal_sender_timeout without a reply. Pure.
+/// Notices a server that waits in its shutdown for us: its walsender then answers every reply at once with another
+/// keepalive that asks for a reply (walsender.c, WalSndDone), while an ordinary one asks only after half of
+/// wal_sender_timeout without a reply. Judged by the server's own clock, so a caller that reads late changes nothing.
+/// Pure.
 class ShutdownDetector {
  public:
-  void replied(Instant now);
   void data();
-  void keepalive(bool reply_requested, Instant now);
-  /// Three requests in a row, each right after our reply: confirm by a connection attempt (57P03).
+  void keepalive(bool reply_requested, Timestamp server_time);
+  /// Three quick requests in a row without data between: confirm by a connection attempt (57P03).
   bool suspected() const { return quick_requests_ >= 3; }
-  void reset() { quick_requests_ = 0; }
+  void reset();
 
  private:
-  std::optional<Instant> last_reply_;
+  Timestamp last_request_;
   int quick_requests_ = 0;
 };
 

@@ -14,9 +14,9 @@ namespace stele::agent {
 struct ServerInfo {
   std::uint64_t system_identifier = 0;
   std::uint32_t timeline = 0;
-  Position flush_position;               ///< how far its log is on disk (standby: received and flushed or replayed)
-  std::uint64_t wal_segment_size = 0;    ///< bytes; a power of two from 1 MiB to 1 GiB, checked
-  int version_num = 0;                   ///< 150020
+  Position flush_position;             ///< how far its log is on disk (standby: received and flushed or replayed)
+  std::uint64_t wal_segment_size = 0;  ///< bytes; a power of two from 1 MiB to 1 GiB, checked
+  int version_num = 0;                 ///< 150020
   bool data_checksums = false;
 };
 
@@ -45,17 +45,18 @@ Result<ClockDifference> measure_clock_difference(PgConnection& sql, Clock& clock
 /// One host of the connection string, as found.
 struct HostState {
   ServerAddress address;
-  std::optional<Error> error;      ///< why the rest is not known
+  std::optional<Error> error;  ///< why the rest is not known
   std::optional<ServerInfo> info;
   bool in_recovery = false;
 };
 
-/// Asks every host, each with its own share of the time, one after the other; never fails because one host does. kCancelled after stop().
-Result<std::vector<HostState>> survey_hosts(const std::vector<ServerAddress>& hosts, const ConnectOptions& options, Duration per_host,
-                                            std::shared_ptr<Interrupt> interrupt);
+/// Asks every host, each with its own share of the time, one after the other; never fails because one host does.
+/// kCancelled after stop().
+Result<std::vector<HostState>> survey_hosts(const std::vector<ServerAddress>& hosts, const ConnectOptions& options,
+                                            Duration per_host, std::shared_ptr<Interrupt> interrupt);
 
-/// The index of the primary. Pure. Two primaries: the higher timeline wins (the old one came back after a failover); equal timelines or
-/// different system identifiers: kAmbiguous. None: kTemporary that lists what each host said.
+/// The index of the primary. Pure. Two primaries: the higher timeline wins (the old one came back after a failover);
+/// equal timelines or different system identifiers: kAmbiguous. None: kTemporary that lists what each host said.
 Result<std::size_t> choose_primary(const std::vector<HostState>& hosts);
 
 /// "16MB", "1GB", "64kB" or plain bytes, as SHOW prints a size; kDatabase when it is not one. Pure.

@@ -7,14 +7,15 @@
 
 namespace stele::agent {
 
-/// Messages of the physical replication stream inside CopyData (PostgreSQL documentation, "Streaming Replication Protocol"); big-endian.
+/// Messages of the physical replication stream inside CopyData (PostgreSQL documentation, "Streaming Replication
+/// Protocol"); big-endian.
 
 /// 'w': WAL bytes [start, start + bytes.size()).
 struct WalData {
   Position start;
-  Position server_end;       ///< how far the server's log was on disk when it sent this
-  Timestamp server_time;     ///< the server's clock when it sent this
-  ByteView bytes;            ///< valid until the stream's next call
+  Position server_end;    ///< how far the server's log was on disk when it sent this
+  Timestamp server_time;  ///< the server's clock when it sent this
+  ByteView bytes;         ///< valid until the stream's next call
 };
 
 /// 'k': the server is alive and idle.
@@ -25,7 +26,8 @@ struct WalKeepalive {
 };
 
 using WalMessage = std::variant<WalData, WalKeepalive>;
-/// Parses one CopyData message; kProtocol when it is too short, of an unknown kind, or its range would pass the end of the log's numbers.
+/// Parses one CopyData message; kProtocol when it is too short, of an unknown kind, or its range would pass the end of
+/// the log's numbers.
 Result<WalMessage> parse_wal_message(ByteView message);
 
 /// 'r': Standby Status Update with write = flush = apply = `durable`. `now` is this host's clock.
