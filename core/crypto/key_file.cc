@@ -41,6 +41,11 @@ Error damaged(std::string_view why) {
   return Error{ErrorCode::kDamaged, fmt::format("read a key file: {}", why), "use another copy of it"};
 }
 
+bool is_sane(const PassphraseCost& cost) {
+  return cost.operations >= 1 && cost.operations <= kMaxPassphraseOperations &&
+         cost.memory_bytes >= crypto_pwhash_MEMLIMIT_MIN && cost.memory_bytes <= kMaxPassphraseMemory;
+}
+
 Bytes encode_head(const Head& head) {
   Bytes out;
   ByteWriter writer(out);
@@ -78,11 +83,7 @@ Result<Head> decode_head(KeyKind kind, ByteReader& reader) {
   if (head.public_key.size() != public_size(kind, *suite)) return damaged("public key of the wrong size");
   if (head.authority.size() != (has_authority(kind) ? suite->sizes().verify_key : 0))
     return damaged("authority key of the wrong size");
-  if (head.protection == ProtectionKind::kArgon2id &&
-      (head.cost.operations < 1 || head.cost.operations > kMaxPassphraseOperations ||
-       head.cost.memory_bytes < crypto_pwhash_MEMLIMIT_MIN || head.cost.memory_bytes > kMaxPassphraseMemory)) {
-    return damaged("absurd Argon2id parameters");
-  }
+  if (head.protection == ProtectionKind::kArgon2id && !is_sane(head.cost)) return damaged("absurd Argon2id parameters");
   const bool must_protect = kind == KeyKind::kRecovery || kind == KeyKind::kAuthority;
   if ((must_protect && head.protection == ProtectionKind::kNone) ||
       (kind == KeyKind::kAgent && head.protection != ProtectionKind::kNone)) {
@@ -114,9 +115,15 @@ Bytes associated(std::string_view prefix, ByteView head) {
 /// Head, secret (plain or sealed), as a line with its newline.
 Result<SecretBytes> encode_file(KeyKind kind, Head head, ByteView secret, const Protection* protection) {
   STELE_CHECK(check_key_label(head.label));
+  if (secret.size() != secret_size(kind, *head.suite) || head.public_key.size() != public_size(kind, *head.suite) ||
+      head.authority.size() != (has_authority(kind) ? head.suite->sizes().verify_key : 0)) {
+    return Error{ErrorCode::kInternal, "write a key file: keys of different suites", ""};
+  }
   Bytes sealed;
   if (protection != nullptr) {
     if (protection->passphrase.empty()) return Error{ErrorCode::kConfig, "protect a key: the passphrase is empty", ""};
+    if (!is_sane(protection->cost))
+      return Error{ErrorCode::kConfig, "protect a key: Argon2id cost outside the limits", ""};
     head.protection = ProtectionKind::kArgon2id;
     head.cost = protection->cost;
     head.salt = protection->random.draw<Salt>();
@@ -221,6 +228,7 @@ AgentKey AgentKey::generate(const Suite& suite, std::string label, RandomSource&
 }
 
 Result<SecretBytes> encode_recovery_key(const RecoveryKey& key, const Protection& protection) {
+  if (!has_authority(key.kind)) return Error{ErrorCode::kInternal, "write a recovery key: not of that kind", ""};
   return encode_file(key.kind, head_of(key), key.pair.seed().view(), &protection);
 }
 

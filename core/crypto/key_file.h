@@ -63,7 +63,7 @@ struct AgentKey {
 };
 
 /// A whole file, newline included. kConfig for a label that is not printable or too long, or an empty passphrase.
-/// A file without protection contains the secret: hence SecretBytes.
+/// kConfig also for a cost outside the limits. A file without protection contains the secret: hence SecretBytes.
 Result<SecretBytes> encode_recovery_key(const RecoveryKey& key, const Protection& protection);
 /// Only for kind kDrill (kConfig otherwise).
 Result<SecretBytes> encode_drill_key_unprotected(const RecoveryKey& key);
