@@ -9,7 +9,7 @@ namespace {
 
 /// The first out.size() bytes of a hash.
 void finish_cut(HashState& state, std::size_t hash_size, MutableByteView out) {
-  std::array<std::uint8_t, 128> full;
+  std::array<std::uint8_t, kMaxHash> full;
   require(hash_size <= full.size() && out.size() <= hash_size, "hash size");
   state.finish(MutableByteView(full).first(hash_size));
   std::copy_n(full.begin(), out.size(), out.begin());

@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -26,7 +28,8 @@ Status harden_process() {
 Status probe_mlock(std::size_t bytes) {
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return system_error("mmap", fmt::format("{} bytes", bytes), errno);
-  const int result = mlock(memory, bytes);
+  // By its number, because sanitizers put a function that does nothing in place of mlock.
+  const long result = syscall(SYS_mlock, memory, bytes);
   const int number = errno;
   munmap(memory, bytes);
   if (result == 0) return {};

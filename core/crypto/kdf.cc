@@ -1,28 +1,35 @@
 #include "core/crypto/kdf.h"
 
 #include "core/crypto/hash.h"
+#include "core/crypto/library.h"
 
 namespace stele::crypto {
 
 Result<SecretBytes> hkdf(const Suite& suite, ByteView secret, ByteView salt, ByteView info, std::size_t length) {
   const std::size_t hash_size = suite.sizes().hash;
+  require(hash_size <= kMaxHash, "hash size");
   if (length > 255 * hash_size) return Error{ErrorCode::kInternal, "HKDF: more bytes asked for than it can give", ""};
   // RFC 5869 section 2.2: no salt means one of zeros.
   const Bytes zeros(hash_size, 0);
-  SecretBytes pseudorandom(hash_size);
-  KeyedHasher(suite, salt.empty() ? ByteView(zeros) : salt).update(secret).finish_into(pseudorandom.mutable_view());
+  // On the stack and wiped: locked memory costs system calls, which is too much for what lives a microsecond.
+  std::array<std::uint8_t, kMaxHash> pseudorandom_memory, block_memory;
+  const auto pseudorandom = MutableByteView(pseudorandom_memory).first(hash_size);
+  const auto block = MutableByteView(block_memory).first(hash_size);
+  KeyedHasher(suite, salt.empty() ? ByteView(zeros) : salt).update(secret).finish_into(pseudorandom);
 
-  KeyedHasher expand(suite, pseudorandom);
-  SecretBytes out(length), block(hash_size);
+  KeyedHasher expand(suite, ByteView(pseudorandom));
+  SecretBytes out(length);
   std::uint8_t number = 0;
   for (std::size_t done = 0; done < length;) {
-    if (done != 0) expand.update(block.view());
+    if (done != 0) expand.update(block);
     ++number;
-    expand.update(info).update({&number, 1}).finish_into(block.mutable_view());
+    expand.update(info).update({&number, 1}).finish_into(block);
     const std::size_t size = std::min(hash_size, length - done);
-    std::copy_n(block.view().begin(), size, out.mutable_view().begin() + static_cast<std::ptrdiff_t>(done));
+    std::copy_n(block.begin(), size, out.mutable_view().subspan(done).begin());
     done += size;
   }
+  wipe(pseudorandom);
+  wipe(block);
   return out;
 }
 

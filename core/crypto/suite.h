@@ -29,6 +29,9 @@ struct SuiteSizes {
   std::size_t seed;            ///< from which a signing or recipient pair is made
 };
 
+/// No suite has a longer hash.
+inline constexpr std::size_t kMaxHash = 128;
+
 /// A running hash or keyed hash. One thread at a time.
 class HashState {
  public:
