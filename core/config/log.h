@@ -47,6 +47,7 @@ struct Field {
 using Fields = std::initializer_list<Field>;
 
 /// Begins logging; once in a program. kIo when the file cannot be opened. Before it, warnings and errors go straight to standard error.
+/// Ignores SIGPIPE for the whole program.
 Status start(const Options& options);
 /// Writes what is queued (at most for two seconds) and ends the thread. Call it last in main.
 void stop();
