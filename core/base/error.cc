@@ -74,6 +74,7 @@ Error system_error(std::string_view tried, std::string_view subject, int number)
       hint = "free space on this file system or move the directory to a larger one";
       break;
     case ENOENT:
+    case ENOTDIR:  // a component of the path is a file: what was asked for does not exist
       code = ErrorCode::kNotFound;
       break;
     case EEXIST:

@@ -59,7 +59,7 @@ struct Error {
   Error with_hint(std::string_view text) const;
 };
 
-/// The error of a failed system call; `number` is errno. ENOSPC, EDQUOT and EFBIG become kDiskFull, ENOENT kNotFound, EEXIST kExists.
+/// The error of a failed system call; `number` is errno. ENOSPC, EDQUOT and EFBIG become kDiskFull, ENOENT and ENOTDIR kNotFound, EEXIST kExists.
 Error system_error(std::string_view tried, std::string_view subject, int number);
 
 }  // namespace stele

@@ -11,6 +11,9 @@
 
 namespace stele::io {
 
+struct JournalFile;
+struct ScannedBatch;
+
 struct JournalOptions {
   std::string directory;
   std::uint64_t file_bytes = 64u << 20;   ///< multiple of 4096, at least 64 KiB
@@ -73,17 +76,21 @@ class Journal {
 
  private:
   struct Segment;
+  using SegmentPtr = std::shared_ptr<Segment>;
+
   Journal(FileSystem& fs, RandomSource& random, JournalOptions options);
   Status recover(const JournalVisitor& visitor);
+  Status rewrite_tail(Segment& segment, const std::optional<ScannedBatch>& tail);
+  Status adopt_others(std::vector<JournalFile> others);
+
   Status activate_next();
-  Result<std::shared_ptr<Segment>> take_free();
-  Result<std::shared_ptr<Segment>> create_file();
-  Result<std::vector<RecordId>> write_batch(std::span<const RecordPieces> records, std::uint64_t bytes);
-  void abandon(const std::shared_ptr<Segment>& segment);
-  void release_in(Segment& segment, std::uint64_t offset);
-  void retire_released();
-  std::uint64_t oldest_locked() const;
-  std::uint64_t files_locked() const;
+  Result<SegmentPtr> take_free();
+  Result<SegmentPtr> create_file();
+  Status write_batch(Segment& segment, std::span<const RecordPieces> records, std::uint64_t bytes, std::vector<RecordId>& ids);
+  Error abandon(const SegmentPtr& segment, const Error& cause);
+  std::uint64_t file_count_locked() const;
+  SegmentPtr find_locked(std::uint64_t sequence) const;
+  void retire_released_locked();
 
   FileSystem& fs_;
   RandomSource& random_;
@@ -91,16 +98,17 @@ class Journal {
   std::unique_ptr<FileLock> lock_;
   JournalSummary summary_;
 
-  std::mutex append_mutex_;          // one appender, held over the sync; taken before mutex_
-  std::mutex create_mutex_;          // one creator of files; taken before mutex_
-  mutable std::mutex mutex_;         // everything below
-  std::deque<std::shared_ptr<Segment>> live_;  // in sequence order; the last may be current_
-  std::shared_ptr<Segment> current_;
-  std::vector<std::shared_ptr<Segment>> free_;
-  std::map<std::string, std::uint64_t> unreadable_;  // files whose header is damaged: path, size
+  std::mutex append_mutex_;   // one appender, held over the sync; taken first. Guards next_sequence_ and previous_*.
+  std::mutex create_mutex_;   // one creator of files; taken before mutex_. Guards next_name_.
+  mutable std::mutex mutex_;  // guards the lists and what changes in a segment
+  std::deque<SegmentPtr> live_;    // in sequence order; the last one may be current_
+  SegmentPtr current_;             // where the next batch goes, if it fits
+  std::vector<SegmentPtr> free_;   // may be used again
+  std::vector<SegmentPtr> doomed_; // abandoned and released: removed once a newer file says that they are not missed
+  std::map<std::string, std::uint64_t> unreadable_;  // path and size of files whose header is damaged
   std::uint64_t next_sequence_ = 1;
   std::uint64_t next_name_ = 1;
-  std::uint64_t previous_file_ = 0, previous_end_ = 0;
+  std::uint64_t previous_file_ = 0, previous_end_ = 0;  // of the file before, while there is no current one
   bool previous_abandoned_ = false;
   std::atomic<bool> failed_{false};
   std::atomic<std::uint64_t> abandoned_{0};

@@ -13,7 +13,7 @@ inline constexpr std::size_t kJournalHeaderBytes = 80;
 /// The file header lies twice in the file: at 0 and at kJournalBlock. Batches start at multiples of kJournalBlock from kJournalDataStart.
 inline constexpr std::uint64_t kJournalBlock = 4096;
 inline constexpr std::uint64_t kJournalDataStart = 2 * kJournalBlock;
-inline constexpr std::size_t kBatchHeaderBytes = 48;
+inline constexpr std::size_t kBatchHeaderBytes = 32;
 inline constexpr std::size_t kRecordHeaderBytes = 16;
 inline constexpr std::size_t kMaxRecordBytes = 2u << 20;    ///< payload of one record
 inline constexpr std::size_t kMaxBatchBytes = 16u << 20;    ///< a whole batch with its headers
@@ -34,8 +34,7 @@ struct JournalFileHeader {
 struct BatchHeader {
   std::uint32_t record_count = 0;
   std::uint32_t bytes = 0;              ///< with this header, without padding
-  std::uint64_t previous_end = 0;       ///< the synced end in this file when the batch was written
-  std::uint64_t oldest_file = 0;        ///< as in the file header, when the batch was written
+  std::uint64_t previous_end = 0;       ///< the synced end in this file when the batch was written: its existence proves that sync
   bool operator==(const BatchHeader&) const = default;
 };
 
