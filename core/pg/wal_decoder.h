@@ -69,16 +69,17 @@ class WalDecoder {
 
   Status feed_unguarded(ByteView bytes);
   Status on_page_header();
-  Status on_page_continuation();
+  Status check_continuation(Position at);
+  void begin_record();
   Status on_record_bytes(ByteView bytes);
+  Status on_record_length();
   Status on_record_header();
   Status on_body_bytes(ByteView bytes);
-  Status parse_block_headers();
-  void on_data_bytes(std::uint32_t offset, ByteView bytes);
   Status on_record_end();
+  std::uint32_t record_crc() const;
+  Status parse_block_headers(ByteView bytes);
+  void on_main_bytes(std::uint32_t at, ByteView bytes);
   Status parse_notable();
-  void begin_record();
-  std::size_t bytes_to_collect() const;
   Error damaged(Position where, std::string what) const;
 
   WalDecoderOptions options_;
@@ -93,7 +94,7 @@ class WalDecoder {
   WalPageHeader page_;
   bool seen_page_ = false;
   std::array<std::uint8_t, kLongPageHeaderSize> page_bytes_{};
-  std::size_t page_have_ = 0;
+  std::size_t consumed_ = 0;                // by on_record_bytes
 
   std::uint64_t skip_left_ = 0;             // of a record that began before `start`; includes its padding
   WalRecord record_;

@@ -24,7 +24,7 @@ inline std::uint32_t offset_in_segment(Position p, std::uint32_t segment_size) {
 inline Position segment_begin(std::uint64_t number, std::uint32_t segment_size) { return {number * segment_size}; }
 inline Position segment_begin(Position p, std::uint32_t segment_size) { return {p.value & ~std::uint64_t{segment_size - 1}}; }
 /// The first segment boundary at or after p.
-inline Position segment_ceiling(Position p, std::uint32_t segment_size) { return segment_begin({p.value + segment_size - 1}, segment_size); }
+inline Position segment_ceiling(Position p, std::uint32_t segment_size) { return segment_begin(p + (segment_size - 1), segment_size); }
 
 struct WalSegment {
   TimelineId timeline = 0;
