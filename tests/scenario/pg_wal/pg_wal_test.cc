@@ -13,6 +13,7 @@
 #include "core/pg/control_file.h"
 #include "core/pg/page.h"
 #include "core/pg/relation_file.h"
+#include "core/pg/timeline_history.h"
 #include "core/pg/wal_decoder.h"
 #include "tests/support/postgres_cluster.h"
 
@@ -43,13 +44,17 @@ struct Dumped {
 
 std::vector<Dumped> parse_waldump(const std::string& text) {
   static const std::regex line_form(
-      R"(^rmgr: (\S+)\s+len \(rec/tot\):\s*\d+/\s*(\d+), tx:\s*(\d+), lsn: (\S+), prev (\S+), desc: (.*)$)");
+      R"(^rmgr: (\S+)\s+len \(rec/tot\):\s*\d+/\s*(\d+), tx:\s*(\d+), lsn: (\S+), prev (\S+), )");
   std::vector<Dumped> out;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
+    // std::regex recurses for each character: only for the short beginning.
+    auto desc = line.find("desc: ");
+    if (desc == std::string::npos) continue;
+    std::string head = line.substr(0, desc);
     std::smatch m;
-    if (!std::regex_match(line, m, line_form)) continue;
-    Dumped d{m[1], static_cast<std::uint32_t>(std::stoul(m[2])), static_cast<std::uint32_t>(std::stoul(m[3])), m[4], m[5], m[6], 0, 0};
+    if (!std::regex_match(head, m, line_form)) continue;
+    Dumped d{m[1], static_cast<std::uint32_t>(std::stoul(m[2])), static_cast<std::uint32_t>(std::stoul(m[3])), m[4], m[5], line.substr(desc + 6), 0, 0};
     for (std::size_t at = 0; (at = d.desc.find("blkref #", at)) != std::string::npos; ++at) ++d.blocks;
     for (std::size_t at = 0; (at = d.desc.find(" FPW", at)) != std::string::npos; ++at) ++d.images;
     out.push_back(std::move(d));
@@ -68,11 +73,6 @@ std::string dump_time(Timestamp t) {
   text.pop_back();
   return fmt::format("{}.{:06} UTC", text, micros);
 }
-
-struct Seen {
-  WalRecord record;
-  LogFacts facts;
-};
 
 /// All segments of pg_wal from the first, one after the other, on one timeline.
 Bytes join_segments(const PostgresCluster& cluster, std::uint32_t segment_size, Position* start) {
@@ -104,6 +104,7 @@ void run_workload(PostgresCluster& cluster) {
     DELETE FROM t WHERE id % 11 = 0;
     CREATE TABLE p (x point); INSERT INTO p SELECT point(i, i) FROM generate_series(1, 2000) i;
     CREATE INDEX p_gist ON p USING gist (x); CREATE INDEX p_sp ON p USING spgist (x);
+    INSERT INTO p SELECT point(i, -i) FROM generate_series(1, 2000) i;
     CREATE INDEX t_hash ON t USING hash (name);
     CREATE UNLOGGED TABLE u AS SELECT 1 AS x;
     CREATE SEQUENCE s; SELECT nextval('s') FROM generate_series(1, 50);
@@ -243,7 +244,6 @@ TEST_P(PgWal, ReadsWhatPostgresToolsRead) {
     whole.add(r);
   });
   // The log ends with a shutdown checkpoint; what lies behind it is recycled or zero.
-  Position log_end = control->checkpoint + 0;
   std::size_t at = 0;
   Status status;
   while (at < wal.size()) {
@@ -262,7 +262,7 @@ TEST_P(PgWal, ReadsWhatPostgresToolsRead) {
   ASSERT_FALSE(status.ok()) << "there is something behind the last record";
   EXPECT_EQ(status.error().code, ErrorCode::kDamaged);
   EXPECT_NE(status.error().what.find(decoder.boundary().to_string()), std::string::npos) << status.error().to_string();
-  EXPECT_EQ(decoder.last_record(), log_end);
+  EXPECT_EQ(decoder.last_record(), control->checkpoint);
   EXPECT_EQ(decoder.major(), 15);
   EXPECT_EQ(decoder.timeline(), 1u);
 
@@ -280,13 +280,10 @@ TEST_P(PgWal, ReadsWhatPostgresToolsRead) {
       EXPECT_EQ(std::get<ParameterChange>(records[i].notable).wal_level, WalLevel::kLogical);
     }
   }
-  for (const char* kind : {"Transaction 1", "XLOG 2", "XLOG 3", "XLOG 6", "XLOG 7", "XLOG 9", "Database 0", "Gin 0", "Gist 0", "SPGist 0", "Hash 0",
+  for (const char* kind : {"Transaction 1", "XLOG 2", "XLOG 3", "XLOG 5", "XLOG 6", "XLOG 8", "Database 0", "Gin 0", "Gist 0", "SPGist 0", "Hash 0",
                            "BRIN 0", "Sequence 0", "LogicalMessage 0", "Standby 0", "Heap2 0"}) {
-    bool found = std::any_of(kinds.begin(), kinds.end(), [&](const auto& k) { return k == kind; });
-    EXPECT_TRUE(found || std::string_view(kind) == "XLOG 9") << kind;
+    EXPECT_TRUE(kinds.contains(kind)) << kind;
   }
-  bool switched = std::any_of(records.begin(), records.end(), [](const auto& r) { return std::holds_alternative<WalSwitch>(r.notable); });
-  EXPECT_TRUE(switched);
   std::size_t prepared = 0, compressed = 0, subxids = 0;
   for (const auto& r : records) {
     if (const auto* e = std::get_if<TransactionEnd>(&r.notable)) prepared += e->prepared ? 1 : 0, subxids += e->subxids;
@@ -439,6 +436,100 @@ TEST_P(PgWal, ReadsWhatPostgresToolsRead) {
   EXPECT_EQ(std::to_string(pages), m[2]);
   std::cout << records.size() << " records, " << whole.block_refs << " block references, " << whole.images << " images, " << pages
             << " pages (" << new_pages << " new), workload from " << workload_start.to_string() << "\n";
+}
+
+// A record that crosses into a segment which is lost in a crash: PostgreSQL leaves its beginning in the log for ever.
+TEST(PgWalCrash, ReadsOnBehindARecordThatWasNeverFinished) {
+  auto made = PostgresCluster::create({.wal_segment_mb = 1, .config = "wal_keep_size = 1GB\nautovacuum = off\ncheckpoint_timeout = 1h"});
+  ASSERT_OK(made);
+  PostgresCluster& cluster = **made;
+  ASSERT_OK(cluster.start());
+  ASSERT_OK(cluster.psql("CREATE TABLE t (x int); CHECKPOINT; INSERT INTO t VALUES (1); SELECT pg_switch_wal(); INSERT INTO t VALUES (2);"));
+  auto before = cluster.psql("SELECT pg_current_wal_insert_lsn()");
+  ASSERT_OK(before);
+  ASSERT_OK(cluster.psql("SELECT pg_logical_emit_message(true, 'big', repeat('x', 3000000)); INSERT INTO t VALUES (3);"));
+  ASSERT_OK(cluster.kill_hard());
+  constexpr std::uint32_t kSize = 1 << 20;
+  Position torn = *parse_position(*before);
+  for (int i = 1; i <= 4; ++i) {
+    fs::remove(cluster.data_directory() + "/pg_wal/" + wal_file_name({1, segment_number(torn, kSize) + static_cast<std::uint64_t>(i)}, kSize));
+  }
+  ASSERT_OK(cluster.start());
+  ASSERT_OK(cluster.psql("INSERT INTO t VALUES (4); SELECT pg_create_restore_point('after');"));
+  ASSERT_OK(cluster.stop());
+
+  Position first;
+  Bytes wal = join_segments(cluster, kSize, &first);
+  std::optional<OverwriteContrecord> overwrite;
+  std::vector<std::string> points;
+  WalDecoder decoder({.segment_size = kSize}, first, [&](const WalRecord& r) {
+    if (const auto* o = std::get_if<OverwriteContrecord>(&r.notable)) overwrite = *o;
+    if (const auto* p = std::get_if<RestorePoint>(&r.notable)) points.push_back(p->name);
+  });
+  Status status = decoder.feed(wal);
+  ASSERT_FALSE(status.ok());
+  auto control = parse_control_file(read_file(cluster.data_directory() + "/global/pg_control"));
+  ASSERT_OK(control);
+  EXPECT_EQ(decoder.last_record(), control->checkpoint) << status.error().to_string();
+  ASSERT_TRUE(overwrite.has_value());
+  EXPECT_EQ(overwrite->overwritten, torn);
+  EXPECT_EQ(points, std::vector<std::string>{"after"});
+}
+
+// A standby is promoted: the log goes on under a new timeline in a copy of the last segment.
+TEST(PgWalPromotion, FollowsTheLogToTheNewTimeline) {
+  auto primary_made = PostgresCluster::create({.wal_segment_mb = 1, .config = "wal_keep_size = 1GB"});
+  ASSERT_OK(primary_made);
+  PostgresCluster& primary = **primary_made;
+  ASSERT_OK(primary.start());
+  ASSERT_OK(primary.psql("CREATE TABLE t AS SELECT generate_series(1, 10000) AS x"));
+  auto standby_made = PostgresCluster::create_empty();
+  ASSERT_OK(standby_made);
+  PostgresCluster& standby = **standby_made;
+  ASSERT_OK(primary.run({"pg_basebackup", "-D", standby.data_directory(), "-R", "-X", "stream", "-c", "fast"}));
+  ASSERT_OK(standby.start());
+  ASSERT_OK(primary.psql("INSERT INTO t SELECT generate_series(1, 10000)"));
+  ASSERT_OK(primary.stop());
+  ASSERT_OK(standby.psql("SELECT pg_promote(true, 30); INSERT INTO t SELECT generate_series(1, 10000); SELECT pg_create_restore_point('new life');"));
+  ASSERT_OK(standby.stop());
+
+  constexpr std::uint32_t kSize = 1 << 20;
+  Bytes raw = read_file(standby.data_directory() + "/pg_wal/" + history_file_name(2));
+  auto history = parse_timeline_history(2, as_text(raw));
+  ASSERT_OK(history);
+  ASSERT_EQ(history->ancestors.size(), 1u);
+  EXPECT_EQ(write_timeline_history(*history), as_text(raw));
+
+  std::vector<std::pair<std::string, WalSegment>> segments;
+  for (const auto& e : fs::directory_iterator(standby.data_directory() + "/pg_wal")) {
+    auto segment = parse_wal_file_name(e.path().filename().string(), kSize);
+    if (segment.ok()) segments.emplace_back(e.path(), *segment);
+  }
+  std::sort(segments.begin(), segments.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  Position switched = history->begin();
+  std::optional<EndOfRecovery> end_of_recovery;
+  TimelineId of_point = 0;
+  std::optional<WalDecoder> decoder;
+  for (const auto& [path, segment] : segments) {
+    // Of the old timeline only the whole segments before the one with the switch point.
+    if (segment.timeline == 1 && segment.number >= segment_number(switched, kSize)) continue;
+    if (!decoder) {
+      decoder.emplace(WalDecoderOptions{.segment_size = kSize}, segment_begin(segment.number, kSize), [&](const WalRecord& r) {
+        if (const auto* e = std::get_if<EndOfRecovery>(&r.notable)) end_of_recovery = *e;
+        if (std::holds_alternative<RestorePoint>(r.notable)) of_point = r.timeline;
+        EXPECT_EQ(r.timeline <= history->timeline_at(r.start), true);
+      });
+    }
+    if (!decoder->feed(read_file(path)).ok()) break;
+  }
+  ASSERT_TRUE(decoder.has_value());
+  auto control = parse_control_file(read_file(standby.data_directory() + "/global/pg_control"));
+  ASSERT_OK(control);
+  EXPECT_EQ(decoder->last_record(), control->checkpoint);
+  ASSERT_TRUE(end_of_recovery.has_value());
+  EXPECT_EQ(end_of_recovery->timeline, 2u);
+  EXPECT_EQ(end_of_recovery->previous_timeline, 1u);
+  EXPECT_EQ(of_point, 2u);
 }
 
 INSTANTIATE_TEST_SUITE_P(SegmentSizes, PgWal, ::testing::Values(16, 1), [](const auto& p) { return fmt::format("{}MB", p.param); });
