@@ -52,13 +52,15 @@ Result<Bytes> read_file(FileSystem& fs, const std::string& path, std::uint64_t l
 }
 
 Status make_directories_durably(FileSystem& fs, const std::string& path) {
+  const std::string parent = parent_directory(path);
   auto found = fs.info(path);
   if (found.ok()) {
     if (found->kind == FileKind::kFile) return Error{ErrorCode::kExists, fmt::format("make directory {}: a file has this name", path), ""};
-    return {};
+    // It may have been made by a process that died before its sync. Levels are made one by one, each synced before the next: those above
+    // an existing one are durable.
+    return fs.sync_directory(parent);
   }
   if (found.error().code != ErrorCode::kNotFound) return found.error();
-  const std::string parent = parent_directory(path);
   if (parent != path) STELE_CHECK(make_directories_durably(fs, parent));
   Status made = fs.make_directory(path);
   if (!made.ok() && made.error().code != ErrorCode::kExists) return made;
