@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -42,21 +41,24 @@ class MessageDecoder {
 
   explicit MessageDecoder(MessageLimits limits);
 
-  /// Where the next bytes are to be read to (never empty); large bodies are read straight into their place.
+  /// The next whole message of the bytes so far, or none. Looks at one message at a time, so set_limits() between two
+  /// messages counts for the second even when both came in one read. kProtocol for a forbidden type or length: the
+  /// stream is then useless.
+  Result<std::optional<Message>> next();
+
+  /// Where the next bytes are to be read to (never empty); large bodies are read straight into their place. To be called
+  /// once next() gave none.
   MutableByteView prepare();
-  /// `size` bytes were placed at prepare()'s begin. kProtocol for a forbidden type or length: the stream is then useless.
-  Status commit(std::size_t size);
-  /// prepare and commit with a copy.
-  Status feed(ByteView bytes);
-  /// The next whole message.
-  std::optional<Message> next();
+  /// `size` bytes were placed at prepare()'s begin.
+  void commit(std::size_t size);
+  /// prepare and commit with a copy, for any number of bytes.
+  void feed(ByteView bytes);
   /// True in the middle of a message: an end of the stream here is a cut.
   bool in_message() const;
-  /// New limits for messages whose header has not been parsed yet (a role's set after the greeting).
+  /// The limits of all messages after the one that next() gave last (a role's set after the greeting).
   void set_limits(MessageLimits limits) { limits_ = limits; }
 
  private:
-  Status parse();
   MessageLimits limits_;
   Bytes buffer_;
   std::size_t begin_ = 0, end_ = 0;  ///< unparsed bytes of buffer_
@@ -65,7 +67,6 @@ class MessageDecoder {
   std::size_t body_have_ = 0;
   bool into_body_ = false;  ///< what the last prepare() gave
   Message current_;
-  std::deque<Message> ready_;
 };
 
 /// Whole messages over a ByteStream. Use on the stream's executor. One coroutine reads; any number may send: messages go
