@@ -112,6 +112,7 @@ Status TarReader::on_header() {
       return Error{ErrorCode::kUnsupported, fmt::format("read tar archive at byte {}: entry of type {:#04x}", position_ - kBlock, h[156]),
                    "PostgreSQL writes files, directories and links only"};
   }
+  if (entry.path.starts_with("./")) entry.path.erase(0, 2);  // PostgreSQL sends "./pg_wal/archive_status"
   if (entry.type == TarType::kDirectory && entry.path.ends_with('/')) entry.path.pop_back();
   if (!safe_path(entry.path)) return damaged("a name that is empty, absolute or leads upwards");
   auto mode = number_field(h, 100, 8), size = number_field(h, 124, 12), mtime = number_field(h, 136, 12);

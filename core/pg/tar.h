@@ -11,7 +11,7 @@ namespace stele::pg {
 enum class TarType { kFile, kDirectory, kSymlink };
 
 struct TarEntry {
-  std::string path;         ///< relative, without a trailing '/', never empty, no "." or ".." part
+  std::string path;         ///< relative, without a leading "./" or trailing '/', never empty, no "." or ".." part
   TarType type = TarType::kFile;
   std::uint64_t size = 0;   ///< bytes of content; 0 for directories and links
   std::uint32_t mode = 0;   ///< permission bits

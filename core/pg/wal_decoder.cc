@@ -210,6 +210,7 @@ Status WalDecoder::on_record_header() {
   }
   crc_ = kCrc32cInit;
   headers_parsed_ = false;
+  headers_status_ = {};
   main_begin_ = main_length_ = 0;
   padding_left_ = static_cast<std::uint32_t>(align8(record_.total_length) - record_.total_length);
   state_ = State::kRecordBody;
@@ -231,9 +232,12 @@ Status WalDecoder::on_body_bytes(ByteView bytes) {
   std::size_t n = std::min<std::size_t>(bytes.size(), want - in_body);
   std::copy_n(bytes.begin(), n, body_bytes_.begin() + in_body);
   if (in_body + n < want) return {};
-  // Damaged bytes can look like anything: the CRC has the first word where the whole record is at hand.
-  if (want == body && record_crc() != stored_crc_) return damaged(record_.start, "the CRC of the record does not match");
-  STELE_CHECK(parse_block_headers(ByteView(body_bytes_).first(want)));
+  // Judged at the end: before the CRC nothing is certain, and a record torn by a crash may hold anything and be overwritten.
+  headers_status_ = parse_block_headers(ByteView(body_bytes_).first(want));
+  if (!headers_status_.ok()) {
+    record_.blocks.clear();
+    main_begin_ = record_.total_length;
+  }
   headers_parsed_ = true;
   on_main_bytes(kRecordHeaderSize, ByteView(body_bytes_).first(want));
   on_main_bytes(at + static_cast<std::uint32_t>(n), bytes.subspan(n));
@@ -247,6 +251,7 @@ std::uint32_t WalDecoder::record_crc() const {
 
 Status WalDecoder::on_record_end() {
   if (record_crc() != stored_crc_) return damaged(record_.start, "the CRC of the record does not match");
+  if (!headers_status_.ok()) return headers_status_;
   record_.timeline = page_.timeline;
   record_.end = position_;
   STELE_CHECK(parse_notable());

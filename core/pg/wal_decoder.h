@@ -104,6 +104,7 @@ class WalDecoder {
   std::uint32_t stored_crc_ = 0, crc_ = 0;
   std::array<std::uint8_t, kMaxHeaders> body_bytes_{};
   bool headers_parsed_ = false;
+  Status headers_status_;
   std::uint32_t main_begin_ = 0, main_length_ = 0;  // of the main data, counted from the record's start
   std::array<std::uint8_t, kMaxNotable> main_bytes_{};
   XactParser xact_;
