@@ -17,7 +17,8 @@ enum class SpoolMode { kFile, kNone };
 enum class AckPolicy { kSpool, kReceivers };
 enum class OnQuorumLoss { kHold, kDegrade };
 enum class OnFull { kHold, kRelease };
-/// Whether zstd keeps its context across the frames of an object, or starts anew in each frame (length attacks, TRUST section 2).
+/// Whether zstd keeps its context across the frames of an object, or starts anew in each frame (length attacks, TRUST
+/// section 2).
 enum class CompressContext { kObject, kFrame };
 
 /// agent.toml. Sizes in bytes, rates in bytes per second with 0 = unlimited; empty paths are "not set".
@@ -51,7 +52,8 @@ struct AgentConfig {
     OnQuorumLoss on_quorum_loss = OnQuorumLoss::kHold;
     Duration degrade_after{};
     OnFull on_full = OnFull::kHold;
-    bool on_full_written = false;  ///< the file says on_full itself (`check` asks for it when max_slot_wal_keep_size is -1)
+    bool on_full_written =
+        false;  ///< the file says on_full itself (`check` asks for it when max_slot_wal_keep_size is -1)
   } policy;
 
   std::vector<ReceiverEndpoint> receivers;
@@ -72,11 +74,11 @@ struct AgentConfig {
     Duration jitter{};
     int compression_level = 3;
     std::uint64_t chunk_bytes = 0;
-    int workers = 0;                   ///< 0: one for each core
-    std::uint64_t max_rate = 0;        ///< bytes per second read from the server
+    int workers = 0;             ///< 0: one for each core
+    std::uint64_t max_rate = 0;  ///< bytes per second read from the server
     bool fast_checkpoint = false;
     std::vector<std::filesystem::path> extra_files;
-    std::uint64_t memory_bytes = 0;    ///< limit for the snapshot's buffers
+    std::uint64_t memory_bytes = 0;  ///< limit for the snapshot's buffers
   } snapshot;
 
   BandwidthPlan bandwidth;

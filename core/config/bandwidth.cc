@@ -24,8 +24,9 @@ bool BandwidthWindow::contains(int minute) const {
 }
 
 Result<BandwidthWindow> parse_hours(std::string_view text) {
-  const Error error{ErrorCode::kConfig,
-                    fmt::format("expected hours such as \"08:00-20:00\" or \"22:00-06:00\", found \"{}\"", text.substr(0, 60)), ""};
+  const Error error{
+      ErrorCode::kConfig,
+      fmt::format("expected hours such as \"08:00-20:00\" or \"22:00-06:00\", found \"{}\"", text.substr(0, 60)), ""};
   if (text.size() != 11 || text[5] != '-') return error;
   const auto begin = parse_clock(text.substr(0, 5)), end = parse_clock(text.substr(6));
   if (!begin || !end || *begin == *end || *begin == 1440 || *end == 0) {

@@ -1,11 +1,11 @@
 #include "core/config/cli.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "core/config/values.h"
 
@@ -41,7 +41,8 @@ bool is_quantity(std::string_view cell) {
   if (cell.empty() || cell == "-") return true;
   const std::string_view number = cell.substr(0, cell.find(' '));
   const std::string_view rest = cell.substr(std::min(cell.size(), number.size() + 1));
-  return number.find_first_not_of("0123456789.,-") == std::string_view::npos && rest.size() <= 5 && rest.find(' ') == std::string_view::npos;
+  return number.find_first_not_of("0123456789.,-") == std::string_view::npos && rest.size() <= 5 &&
+         rest.find(' ') == std::string_view::npos;
 }
 
 /// A closed or full standard stream is no reason to fail, and fmt::print would throw.
@@ -79,9 +80,12 @@ int parse(CLI::App& app, int argc, const char* const* argv, const Common& common
   } catch (const CLI::Success& success) {
     return app.exit(success);  // prints help or version
   } catch (const CLI::ParseError& error) {
-    return report(app.get_name(), Error{ErrorCode::kUsage, error.what(), fmt::format("{} --help shows the commands", app.get_name())}, json);
+    return report(app.get_name(),
+                  Error{ErrorCode::kUsage, error.what(), fmt::format("{} --help shows the commands", app.get_name())},
+                  json);
   } catch (const std::exception& error) {
-    return report(app.get_name(), Error{ErrorCode::kInternal, fmt::format("reading the command line: {}", error.what()), ""}, json);
+    return report(app.get_name(),
+                  Error{ErrorCode::kInternal, fmt::format("reading the command line: {}", error.what()), ""}, json);
   }
 }
 
@@ -142,14 +146,21 @@ std::string format_progress(std::string_view label, std::uint64_t done, std::uin
   if (total == 0) return fmt::format("{} {}  {}", label, config::format_bytes(done), config::format_rate(rate));
   const std::uint64_t bounded = std::min(done, total);
   const int percent = static_cast<int>(static_cast<double>(bounded) * 100 / static_cast<double>(total));
-  std::string out = fmt::format("{} {} %  {} of {}  {}", label, percent, config::format_bytes(done), config::format_bytes(total), config::format_rate(rate));
+  std::string out = fmt::format("{} {} %  {} of {}  {}", label, percent, config::format_bytes(done),
+                                config::format_bytes(total), config::format_rate(rate));
   const double left = rate > 0 ? static_cast<double>(total - bounded) / rate : 0;
-  if (done > 0 && left < 1e9) out += fmt::format("  {} left", config::format_duration(Duration(static_cast<std::int64_t>(left) * 1'000'000)));
+  if (done > 0 && left < 1e9)
+    out += fmt::format("  {} left", config::format_duration(Duration(static_cast<std::int64_t>(left) * 1'000'000)));
   return out;
 }
 
 Progress::Progress(std::string label, std::uint64_t total, Clock& clock)
-    : label_(std::move(label)), total_(total), clock_(clock), begin_(clock.steady_now()), last_(begin_), terminal_(::isatty(STDERR_FILENO) == 1) {}
+    : label_(std::move(label)),
+      total_(total),
+      clock_(clock),
+      begin_(clock.steady_now()),
+      last_(begin_),
+      terminal_(::isatty(STDERR_FILENO) == 1) {}
 
 Progress::~Progress() {
   if (!shown_) return;

@@ -24,21 +24,25 @@ struct Common {
   bool json = false;
 };
 
-/// Adds --config (default /etc/stele/NAME.toml), --json, --help and --version to a program, and asks for exactly one command.
-/// `program` is "stele-agent"; `common` outlives the app. Sub-commands inherit the options (`app.fallthrough()`).
+/// Adds --config (default /etc/stele/NAME.toml), --json, --help and --version to a program, and asks for exactly one
+/// command. `program` is "stele-agent"; `common` outlives the app. Sub-commands inherit the options
+/// (`app.fallthrough()`).
 void add_common(CLI::App& app, std::string_view program, Common& common);
 /// Puts examples under the help of a command, one line each.
 void add_examples(CLI::App& command, const std::vector<std::string>& examples);
-/// Parses. -1: go on with the command. Otherwise the exit code: 0 after --help or --version, 2 after an error, which was printed.
+/// Parses. -1: go on with the command. Otherwise the exit code: 0 after --help or --version, 2 after an error, which
+/// was printed.
 int parse(CLI::App& app, int argc, const char* const* argv, const Common& common);
 
-/// Prints an error, "stele-agent: error: WHAT" and "hint: ..." on standard error, or as one JSON object on standard output, and gives
-/// the exit code of the contract.
+/// Prints an error, "stele-agent: error: WHAT" and "hint: ..." on standard error, or as one JSON object on standard
+/// output, and gives the exit code of the contract.
 int report(std::string_view program, const Error& error, bool json);
-/// The JSON object of an error: {"error": {"code": "disk_full", "number": 3, "what": ..., "hint": ..., "exit_code": 1}}.
+/// The JSON object of an error: {"error": {"code": "disk_full", "number": 3, "what": ..., "hint": ..., "exit_code":
+/// 1}}.
 std::string error_json(const Error& error);
 
-/// Lines up columns of text; numbers (and sizes) to the right. UTF-8 is counted by characters, wide ones as two columns.
+/// Lines up columns of text; numbers (and sizes) to the right. UTF-8 is counted by characters, wide ones as two
+/// columns.
 class Table {
  public:
   explicit Table(std::vector<std::string> headings) : headings_(std::move(headings)) {}
@@ -53,7 +57,8 @@ class Table {
 /// The text of a progress line: "restore 45 %  1.2 GiB of 2.7 GiB  310.0 MiB/s  5 s left". `total` 0: unknown. Pure.
 std::string format_progress(std::string_view label, std::uint64_t done, std::uint64_t total, Duration elapsed);
 
-/// One line on standard error that is written over, only on a terminal, at most ten times a second, and only for work of over a second.
+/// One line on standard error that is written over, only on a terminal, at most ten times a second, and only for work
+/// of over a second.
 class Progress {
  public:
   Progress(std::string label, std::uint64_t total, Clock& clock);

@@ -9,17 +9,24 @@ namespace {
 
 Error secret_found(std::string_view key) {
   return Error{ErrorCode::kConfig, fmt::format("the connection string holds a secret ({})", key),
-               "put it into a password file of mode 0600 and name that with passfile=PATH (or use service=NAME); configuration holds no secrets"};
+               "put it into a password file of mode 0600 and name that with passfile=PATH (or use service=NAME); "
+               "configuration holds no secrets"};
 }
 
-bool is_secret(std::string_view key) { return key == "password" || key == "sslpassword"; }
+bool is_secret(std::string_view key) {
+  return key == "password" || key == "sslpassword";
+}
 
-bool is_space(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
+bool is_space(char c) {
+  return std::isspace(static_cast<unsigned char>(c)) != 0;
+}
 
 /// keyword = value pairs; a value may be quoted with ', and \ escapes (libpq, "Keyword/Value Connection Strings").
 Status check_keywords(std::string_view text) {
   std::size_t i = 0;
-  auto skip_spaces = [&] { while (i < text.size() && is_space(text[i])) ++i; };
+  auto skip_spaces = [&] {
+    while (i < text.size() && is_space(text[i])) ++i;
+  };
   while (true) {
     skip_spaces();
     if (i == text.size()) return {};
@@ -36,7 +43,9 @@ Status check_keywords(std::string_view text) {
     const bool quoted = i < text.size() && text[i] == '\'';
     if (quoted) ++i;
     while (i < text.size() && (quoted ? text[i] != '\'' : !is_space(text[i]))) i += text[i] == '\\' ? 2 : 1;
-    if (quoted && i >= text.size()) return Error{ErrorCode::kConfig, fmt::format("the value of \"{}\" in the connection string has no closing quote", key), ""};
+    if (quoted && i >= text.size())
+      return Error{ErrorCode::kConfig,
+                   fmt::format("the value of \"{}\" in the connection string has no closing quote", key), ""};
     if (quoted) ++i;
     i = std::min(i, text.size());
   }
@@ -48,11 +57,13 @@ Status check_uri(std::string_view text) {
   const std::string_view authority = rest.substr(0, rest.find_first_of("/?"));
   // libpq reads "user:password@" up to the first of ":/@".
   const std::size_t at = authority.find('@');
-  if (at != std::string_view::npos && authority.substr(0, at).find(':') != std::string_view::npos) return secret_found("user:password@");
+  if (at != std::string_view::npos && authority.substr(0, at).find(':') != std::string_view::npos)
+    return secret_found("user:password@");
   std::size_t query = rest.find('?');
   while (query != std::string_view::npos) {
     const std::string_view pair = rest.substr(query + 1);
-    if (is_secret(pair.substr(0, pair.find_first_of("=&")))) return secret_found(pair.substr(0, pair.find_first_of("=&")));
+    if (is_secret(pair.substr(0, pair.find_first_of("=&"))))
+      return secret_found(pair.substr(0, pair.find_first_of("=&")));
     const std::size_t next = pair.find('&');
     query = next == std::string_view::npos ? next : query + 1 + next;
   }

@@ -15,7 +15,9 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 using SysMicros = std::chrono::time_point<std::chrono::system_clock, microseconds>;
 
-SysMicros to_sys(Timestamp time) { return SysMicros(microseconds(time.micros)); }
+SysMicros to_sys(Timestamp time) {
+  return SysMicros(microseconds(time.micros));
+}
 
 /// No zone is UTC: needs no time zone database.
 template <typename D>
@@ -24,7 +26,8 @@ date::local_time<D> to_local(const date::time_zone* zone, std::chrono::time_poin
   return date::local_time<D>(time.time_since_epoch() + offset);
 }
 
-constexpr std::array<std::string_view, 12> kMonths{"JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"};
+constexpr std::array<std::string_view, 12> kMonths{"JAN", "FEB", "MAR", "APR", "MAY", "JUN",
+                                                   "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"};
 constexpr std::array<std::string_view, 7> kDays{"SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"};
 constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kNicknames{{{"@yearly", "0 0 1 1 *"},
                                                                                    {"@annually", "0 0 1 1 *"},
@@ -71,7 +74,8 @@ bool parse_item(std::string_view item, const FieldRule& rule, Set set) {
   if (slash != std::string_view::npos) {
     const std::string_view text = item.substr(slash + 1);
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), step);
-    if (text.empty() || error != std::errc() || end != text.data() + text.size() || step == 0 || step > rule.highest) return false;
+    if (text.empty() || error != std::errc() || end != text.data() + text.size() || step == 0 || step > rule.highest)
+      return false;
     item = item.substr(0, slash);
   }
   unsigned from = rule.lowest, to = rule.highest;
@@ -98,10 +102,11 @@ Status parse_field(std::string_view text, const FieldRule& rule, Set set) {
   while (true) {
     const std::size_t comma = rest.find(',');
     if (!parse_item(rest.substr(0, comma), rule, set)) {
-      return Error{ErrorCode::kConfig,
-                   fmt::format("schedule: the {} \"{}\" is not a number from {} to {}, a range, a step or a list of these", rule.name,
-                               text.substr(0, 60), rule.lowest, rule.highest),
-                   "five fields: minute hour day-of-month month day-of-week, for example \"30 2 * * SUN\""};
+      return Error{
+          ErrorCode::kConfig,
+          fmt::format("schedule: the {} \"{}\" is not a number from {} to {}, a range, a step or a list of these",
+                      rule.name, text.substr(0, 60), rule.lowest, rule.highest),
+          "five fields: minute hour day-of-month month day-of-week, for example \"30 2 * * SUN\""};
     }
     if (comma == std::string_view::npos) return {};
     rest = rest.substr(comma + 1);
@@ -116,12 +121,15 @@ Result<TimeZone> TimeZone::find(std::string_view name) {
     zone.zone_ = name == "local" ? date::current_zone() : date::locate_zone(name);
     return zone;
   } catch (const std::exception&) {
-    return Error{ErrorCode::kConfig, fmt::format("expected a time zone such as \"Asia/Shanghai\", found \"{}\"", name.substr(0, 60)),
+    return Error{ErrorCode::kConfig,
+                 fmt::format("expected a time zone such as \"Asia/Shanghai\", found \"{}\"", name.substr(0, 60)),
                  "the names are the files under /usr/share/zoneinfo (package tzdata)"};
   }
 }
 
-std::string TimeZone::name() const { return zone_ == nullptr ? "UTC" : zone_->name(); }
+std::string TimeZone::name() const {
+  return zone_ == nullptr ? "UTC" : zone_->name();
+}
 
 int TimeZone::minute_of_day(Timestamp time) const {
   const auto local = to_local(zone_, to_sys(time));
@@ -146,21 +154,25 @@ Result<CronSchedule> CronSchedule::parse(std::string_view expression) {
     at = expression.find_first_not_of(" \t", end);
   }
   if (fields.size() != 5 || expression.size() > 1000) {
-    return Error{ErrorCode::kConfig, fmt::format("schedule \"{}\" does not have five fields", out.expression_.substr(0, 100)),
+    return Error{ErrorCode::kConfig,
+                 fmt::format("schedule \"{}\" does not have five fields", out.expression_.substr(0, 100)),
                  "minute hour day-of-month month day-of-week, for example \"30 2 * * SUN\", or @daily"};
   }
   STELE_CHECK(parse_field(fields[0], {"minute", 0, 59, nullptr, 0, 0}, [&](unsigned v) { out.minutes_.set(v); }));
   STELE_CHECK(parse_field(fields[1], {"hour", 0, 23, nullptr, 0, 0}, [&](unsigned v) { out.hours_.set(v); }));
   STELE_CHECK(parse_field(fields[2], {"day of month", 1, 31, nullptr, 0, 0}, [&](unsigned v) { out.days_.set(v); }));
-  STELE_CHECK(parse_field(fields[3], {"month", 1, 12, kMonths.data(), kMonths.size(), 1}, [&](unsigned v) { out.months_.set(v); }));
-  STELE_CHECK(parse_field(fields[4], {"day of week", 0, 7, kDays.data(), kDays.size(), 0}, [&](unsigned v) { out.weekdays_.set(v % 7); }));
+  STELE_CHECK(parse_field(fields[3], {"month", 1, 12, kMonths.data(), kMonths.size(), 1},
+                          [&](unsigned v) { out.months_.set(v); }));
+  STELE_CHECK(parse_field(fields[4], {"day of week", 0, 7, kDays.data(), kDays.size(), 0},
+                          [&](unsigned v) { out.weekdays_.set(v % 7); }));
   out.any_hour_ = fields[1].starts_with('*');
   out.any_day_ = fields[2].starts_with('*');
   out.any_weekday_ = fields[4].starts_with('*');
 
   // A date that never comes would make next() search for ever.
   constexpr std::array<unsigned, 13> kLongest{0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-  bool possible = !out.any_weekday_ && !out.any_day_;  // either field may match, and every month has each day of the week
+  bool possible =
+      !out.any_weekday_ && !out.any_day_;  // either field may match, and every month has each day of the week
   for (unsigned month = 1; month <= 12; ++month) {
     for (unsigned day = 1; day <= kLongest[month]; ++day) possible = possible || (out.months_[month] && out.days_[day]);
   }
@@ -172,7 +184,8 @@ Result<CronSchedule> CronSchedule::parse(std::string_view expression) {
 
 bool CronSchedule::day_matches(unsigned month, unsigned day, unsigned weekday) const {
   if (!months_[month]) return false;
-  // cron's rule: two restricted day fields are alternatives; otherwise both must match (a starred field may carry a step).
+  // cron's rule: two restricted day fields are alternatives; otherwise both must match (a starred field may carry a
+  // step).
   if (!any_day_ && !any_weekday_) return days_[day] || weekdays_[weekday];
   return days_[day] && weekdays_[weekday];
 }
@@ -212,7 +225,8 @@ Timestamp CronSchedule::next(Timestamp after, const TimeZone& time_zone) const {
     }
     if (best) return Timestamp{best->time_since_epoch().count()};
   }
-  // Not reached for a schedule that parse() let through: 100 years hold every day of every month on every day of the week.
+  // Not reached for a schedule that parse() let through: 100 years hold every day of every month on every day of the
+  // week.
   return Timestamp{};
 }
 

@@ -20,7 +20,8 @@ class TimeZone {
  public:
   /// UTC.
   TimeZone() = default;
-  /// "Asia/Shanghai", "UTC", or "local" for the host's zone. kConfig when the host does not know it (is tzdata installed?).
+  /// "Asia/Shanghai", "UTC", or "local" for the host's zone. kConfig when the host does not know it (is tzdata
+  /// installed?).
   static Result<TimeZone> find(std::string_view name);
 
   /// "Asia/Shanghai", also when "local" was asked for.
@@ -37,13 +38,15 @@ class TimeZone {
   const date::time_zone* zone_ = nullptr;
 };
 
-/// A schedule in cron's five fields: minute, hour, day of month, month, day of week. Each is `*`, a number, a name (JAN, MON), a
-/// range `1-5`, a step `*/15` or `8-18/2`, or a list of these; day of week 0 and 7 are Sunday. Also @yearly, @monthly, @weekly,
-/// @daily, @midnight and @hourly. When both day fields are restricted a day that matches either counts (cron's rule). Pure.
+/// A schedule in cron's five fields: minute, hour, day of month, month, day of week. Each is `*`, a number, a name
+/// (JAN, MON), a range `1-5`, a step `*/15` or `8-18/2`, or a list of these; day of week 0 and 7 are Sunday. Also
+/// @yearly, @monthly, @weekly,
+/// @daily, @midnight and @hourly. When both day fields are restricted a day that matches either counts (cron's rule).
+/// Pure.
 ///
-/// Daylight saving, as cron does it. When the hour field is not `*`, a time in a gap fires once, at the end of the gap, and a time
-/// that comes twice fires at its first coming only. When the hour field is `*`, real time counts: a skipped hour has no times, and a
-/// repeated hour has them twice.
+/// Daylight saving, as cron does it. When the hour field is not `*`, a time in a gap fires once, at the end of the gap,
+/// and a time that comes twice fires at its first coming only. When the hour field is `*`, real time counts: a skipped
+/// hour has no times, and a repeated hour has them twice.
 class CronSchedule {
  public:
   /// kConfig with the field that is wrong; also for a date that never comes (30 February).
@@ -66,7 +69,8 @@ class CronSchedule {
   bool any_hour_ = false, any_day_ = false, any_weekday_ = false;
 };
 
-/// A delay in [0, at_most), the same for a database on every host and after every restart, so that provinces do not all begin at 02:00.
+/// A delay in [0, at_most), the same for a database on every host and after every restart, so that provinces do not all
+/// begin at 02:00.
 Duration schedule_jitter(const DatabaseName& name, Duration at_most);
 
 }  // namespace stele::config

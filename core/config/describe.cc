@@ -26,9 +26,12 @@ std::string format_descriptions(const std::vector<KeyDescription>& keys) {
 Status check_secret_file_mode(const std::filesystem::path& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return system_error("look at secret file", path.string(), errno);
-  if (!S_ISREG(info.st_mode)) return Error{ErrorCode::kConfig, fmt::format("secret file {} is not a regular file", path.string()), ""};
+  if (!S_ISREG(info.st_mode))
+    return Error{ErrorCode::kConfig, fmt::format("secret file {} is not a regular file", path.string()), ""};
   if ((info.st_mode & 0177) != 0) {
-    return Error{ErrorCode::kConfig, fmt::format("secret file {} has mode {:04o}, others may read or change it", path.string(), info.st_mode & 07777),
+    return Error{ErrorCode::kConfig,
+                 fmt::format("secret file {} has mode {:04o}, others may read or change it", path.string(),
+                             info.st_mode & 07777),
                  fmt::format("chmod 600 {}", path.string())};
   }
   return {};

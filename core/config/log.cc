@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 #include <poll.h>
 #include <spdlog/async_logger.h>
 #include <spdlog/details/null_mutex.h>
@@ -14,13 +15,13 @@
 #include <cmath>
 #include <csignal>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <shared_mutex>
 
 namespace stele::log {
 namespace {
 
-constexpr std::chrono::milliseconds kPatience{1000};  ///< how long the log's own thread waits for a reader of standard error
+constexpr std::chrono::milliseconds kPatience{
+    1000};  ///< how long the log's own thread waits for a reader of standard error
 constexpr std::chrono::seconds kStopWithin{2};
 
 /// JSON text of a string; bytes that are not UTF-8 become U+FFFD.
@@ -28,27 +29,37 @@ std::string json_text(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
 
 void append_plain(std::string& out, std::string_view text) {
   for (const char c : text) {
-    if (c == '\n') out += "\\n";
-    else if (is_control(c)) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    else out += c;
+    if (c == '\n')
+      out += "\\n";
+    else if (is_control(c))
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    else
+      out += c;
   }
 }
 
 std::string_view level_word(Level level) {
   switch (level) {
-    case Level::kDebug: return "debug";
-    case Level::kInfo: return "info";
-    case Level::kWarning: return "warning";
-    case Level::kError: return "error";
+    case Level::kDebug:
+      return "debug";
+    case Level::kInfo:
+      return "info";
+    case Level::kWarning:
+      return "warning";
+    case Level::kError:
+      return "error";
   }
   return "error";
 }
 
-/// Writes whole lines to a descriptor from the log's thread. A write that fails or cannot go on loses its line, which is counted.
+/// Writes whole lines to a descriptor from the log's thread. A write that fails or cannot go on loses its line, which
+/// is counted.
 class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
   DescriptorSink(int fd, bool owned, Options options) : fd_(fd), owned_(owned), options_(std::move(options)) {}
@@ -66,7 +77,9 @@ class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::nu
     if (gone > reported_) {
       const Field field{"lines", gone - reported_};
       SystemClock clock;
-      const std::string line = format_line(options_.format, clock.now(), Level::kWarning, options_.program, "log lines were lost", &field, 1) + "\n";
+      const std::string line = format_line(options_.format, clock.now(), Level::kWarning, options_.program,
+                                           "log lines were lost", &field, 1) +
+                               "\n";
       if (put(line)) reported_ = gone;
     }
     if (!put({message.payload.data(), message.payload.size()})) lost.fetch_add(1);
@@ -142,16 +155,18 @@ void emit(Level level, std::string_view message, const Field* fields, std::size_
 
 }  // namespace
 
-Field::Field(std::string_view n, double v) : name(n), value(std::isfinite(v) ? fmt::format("{}", v) : "null"), quoted(false) {}
+Field::Field(std::string_view n, double v)
+    : name(n), value(std::isfinite(v) ? fmt::format("{}", v) : "null"), quoted(false) {}
 
 std::string format_line(Format format, Timestamp time, Level level, std::string_view program, std::string_view message,
                         const Field* fields, std::size_t count) {
   std::string out;
   if (format == Format::kJson) {
-    out = fmt::format("{{\"time\":\"{}\",\"level\":\"{}\",\"program\":{},\"message\":{}", to_iso8601(time), level_word(level),
-                      json_text(program), json_text(message));
+    out = fmt::format("{{\"time\":\"{}\",\"level\":\"{}\",\"program\":{},\"message\":{}", to_iso8601(time),
+                      level_word(level), json_text(program), json_text(message));
     for (std::size_t i = 0; i < count; ++i) {
-      out += fmt::format(",{}:{}", json_text(fields[i].name), fields[i].quoted ? json_text(fields[i].value) : fields[i].value);
+      out += fmt::format(",{}:{}", json_text(fields[i].name),
+                         fields[i].quoted ? json_text(fields[i].value) : fields[i].value);
     }
     return out + "}";
   }
@@ -159,7 +174,8 @@ std::string format_line(Format format, Timestamp time, Level level, std::string_
   append_plain(out, message);
   for (std::size_t i = 0; i < count; ++i) {
     const std::string& value = fields[i].value;
-    const bool plain = !value.empty() && value.find_first_of(" \"=\\") == std::string::npos && std::none_of(value.begin(), value.end(), is_control);
+    const bool plain = !value.empty() && value.find_first_of(" \"=\\") == std::string::npos &&
+                       std::none_of(value.begin(), value.end(), is_control);
     out += fmt::format(" {}={}", fields[i].name, plain ? value : json_text(value));
   }
   return out;
@@ -180,7 +196,8 @@ Status start(const Options& options) {
     made->pool = std::make_shared<spdlog::details::thread_pool>(std::max<std::size_t>(options.queue_lines, 1), 1);
     // Called on the pool's own thread, which the pool's destructor joins: never an owner, or it would join itself.
     made->sink->overrun = [pool = made->pool.get()] { return static_cast<std::uint64_t>(pool->overrun_counter()); };
-    made->logger = std::make_shared<spdlog::async_logger>("stele", made->sink, made->pool, spdlog::async_overflow_policy::overrun_oldest);
+    made->logger = std::make_shared<spdlog::async_logger>("stele", made->sink, made->pool,
+                                                          spdlog::async_overflow_policy::overrun_oldest);
     made->logger->set_level(spdlog::level::trace);
     made->logger->set_error_handler([sink = made->sink.get()](const std::string&) { sink->lost.fetch_add(1); });
   } catch (const std::exception& error) {
@@ -212,7 +229,9 @@ std::uint64_t dropped_lines() {
   return dropped_before.load() + (running ? running->pool->overrun_counter() + running->sink->lost.load() : 0);
 }
 
-bool enabled(Level level) { return static_cast<int>(level) >= lowest.load(std::memory_order_relaxed); }
+bool enabled(Level level) {
+  return static_cast<int>(level) >= lowest.load(std::memory_order_relaxed);
+}
 
 void write(Level level, std::string_view message, Fields fields) {
   if (enabled(level)) emit(level, message, fields.begin(), fields.size());

@@ -18,19 +18,24 @@ constexpr std::int64_t kMany = 1'000'000'000;
 constexpr std::size_t kPublicKeyBytes = 32;  // Ed25519, suite 1
 
 bool is_key_in_hex(std::string_view text) {
-  return text.size() == 2 * kPublicKeyBytes && text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
+  return text.size() == 2 * kPublicKeyBytes &&
+         text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
 }
 
 SiteLimits read_limits(TableReader table) {
   SiteLimits out;
   out.bytes_per_second = table.rate("bytes_per_second", "unlimited", "How fast the site may send.");
   out.stored_bytes = table.bytes("stored_bytes", "1TiB", kMiB, kAnySize, "Most that the site may keep here.");
-  out.objects_per_day = static_cast<std::uint64_t>(table.integer("objects_per_day", 1'000'000, 1, kMany, "New objects in 24 hours."));
-  out.epochs_per_day = static_cast<std::uint64_t>(table.integer("epochs_per_day", 100, 1, kMany, "New data keys in 24 hours."));
-  out.open_objects = static_cast<int>(table.integer("open_objects", 64, 1, 100'000, "Objects being written at one time."));
+  out.objects_per_day =
+      static_cast<std::uint64_t>(table.integer("objects_per_day", 1'000'000, 1, kMany, "New objects in 24 hours."));
+  out.epochs_per_day =
+      static_cast<std::uint64_t>(table.integer("epochs_per_day", 100, 1, kMany, "New data keys in 24 hours."));
+  out.open_objects =
+      static_cast<int>(table.integer("open_objects", 64, 1, 100'000, "Objects being written at one time."));
   out.connections = static_cast<int>(table.integer("connections", 8, 1, 10'000, "Connections at one time."));
   out.chunk_queries_per_second = static_cast<std::uint64_t>(
-      table.integer("chunk_queries_per_second", 100'000, 1, kMany, "Chunk names asked for in a second: an agent may not try out guesses at will."));
+      table.integer("chunk_queries_per_second", 100'000, 1, kMany,
+                    "Chunk names asked for in a second: an agent may not try out guesses at will."));
   return out;
 }
 
@@ -45,11 +50,14 @@ std::vector<SiteConfig> read_sites(TableReader& root, const std::vector<Authorit
     site.limits = read_limits(table.table("limits", "What one site can take, so that it cannot hurt the others."));
     if (!table.describing()) {
       for (const std::string& database : site.databases) {
-        if (auto good = check_database_name({site.name, database}); !site.name.empty() && !good.ok()) table.fail("databases", good.error().what);
+        if (auto good = check_database_name({site.name, database}); !site.name.empty() && !good.ok())
+          table.fail("databases", good.error().what);
       }
-      if (!site.name.empty() && !seen.insert(site.name).second) table.fail("name", fmt::format("the site \"{}\" is listed twice", site.name));
+      if (!site.name.empty() && !seen.insert(site.name).second)
+        table.fail("name", fmt::format("the site \"{}\" is listed twice", site.name));
       for (const std::string& label : site.authorities) {
-        if (std::none_of(authorities.begin(), authorities.end(), [&](const AuthorityConfig& a) { return a.label == label; })) {
+        if (std::none_of(authorities.begin(), authorities.end(),
+                         [&](const AuthorityConfig& a) { return a.label == label; })) {
           table.fail("authorities", fmt::format("there is no [[authority]] with the label \"{}\"", label));
         }
       }
@@ -61,7 +69,8 @@ std::vector<SiteConfig> read_sites(TableReader& root, const std::vector<Authorit
 
 ReceiverConfig read_receiver(TableReader root) {
   ReceiverConfig out;
-  out.name = root.string("name", kRequired, "The receiver's name, as in its certificate (URI SAN stele:receiver:NAME).");
+  out.name =
+      root.string("name", kRequired, "The receiver's name, as in its certificate (URI SAN stele:receiver:NAME).");
   out.listen = root.endpoint("listen", "0.0.0.0:9550", "Where agents and restore hosts connect, \"host:port\".");
   if (!root.describing()) {
     if (auto good = check_label(out.name); !out.name.empty() && !good.ok()) root.fail("name", good.error().what);
@@ -69,19 +78,29 @@ ReceiverConfig read_receiver(TableReader root) {
   }
   out.tls = read_tls(root.table("tls", "TLS 1.3, both sides authenticated."));
   TableReader keys = root.table("keys", "Key files: paths only, never secrets.");
-  out.signing_key = keys.path("signing_key", kRequired, "The receiver's signing key; mode 0600. It signs heads and recorded facts, opens nothing.");
-  TableReader store = root.table("store", "Where the objects are. The journal is always in its sub-directory journal: the store alone is enough to restore.");
+  out.signing_key =
+      keys.path("signing_key", kRequired,
+                "The receiver's signing key; mode 0600. It signs heads and recorded facts, opens nothing.");
+  TableReader store = root.table("store",
+                                 "Where the objects are. The journal is always in its sub-directory journal: the store "
+                                 "alone is enough to restore.");
   out.store.directory = store.path("directory", "/var/lib/stele/store", "The store directory, on a disk of its own.");
-  out.store.disk_reserve = store.bytes("disk_reserve", "1GiB", 0, kAnySize, "Free space of that disk that no site can take.");
+  out.store.disk_reserve =
+      store.bytes("disk_reserve", "1GiB", 0, kAnySize, "Free space of that disk that no site can take.");
   TableReader journal = root.table("journal", "Where frames land and are made durable.");
-  out.journal.max_bytes = journal.bytes("max_bytes", "4GiB", 64 * kMiB, kAnySize, "Most disk space of the journal; half full, open runs are sealed early.");
-  out.journal.file_bytes = journal.bytes("file_bytes", "64MiB", kMiB, 4 * kGiB, "Size of one journal file; files are preallocated and recycled.");
-  if (!journal.describing() && out.journal.max_bytes < 4 * out.journal.file_bytes) journal.fail("max_bytes", "expected at least four journal files (file_bytes)");
+  out.journal.max_bytes = journal.bytes("max_bytes", "4GiB", 64 * kMiB, kAnySize,
+                                        "Most disk space of the journal; half full, open runs are sealed early.");
+  out.journal.file_bytes = journal.bytes("file_bytes", "64MiB", kMiB, 4 * kGiB,
+                                         "Size of one journal file; files are preallocated and recycled.");
+  if (!journal.describing() && out.journal.max_bytes < 4 * out.journal.file_bytes)
+    journal.fail("max_bytes", "expected at least four journal files (file_bytes)");
   TableReader seal = root.table("seal", "When frames of the journal become a file of the store.");
-  out.seal.after = seal.duration("after", "60s", std::chrono::seconds(1), std::chrono::hours(24), "At the latest this long after a run's first frame.");
+  out.seal.after = seal.duration("after", "60s", std::chrono::seconds(1), std::chrono::hours(24),
+                                 "At the latest this long after a run's first frame.");
   out.seal.max_run_bytes = seal.bytes("max_run_bytes", "16MiB", 64 * kKiB, 64 * kMiB, "Or when a run is this large.");
   TableReader catalog = root.table("catalog", "The index (RocksDB); a copy that `reindex` rebuilds from the store.");
-  out.catalog_directory = catalog.path("directory", "", "Where it is; \"\": the directory \"catalog\" beside the store directory.");
+  out.catalog_directory =
+      catalog.path("directory", "", "Where it is; \"\": the directory \"catalog\" beside the store directory.");
   if (out.catalog_directory.empty()) out.catalog_directory = out.store.directory.parent_path() / "catalog";
   out.authorities = read_authorities(root, 1);
   out.sites = read_sites(root, out.authorities);
@@ -95,10 +114,12 @@ ReceiverConfig read_receiver(TableReader root) {
 std::vector<AuthorityConfig> read_authorities(TableReader& root, std::size_t at_least) {
   std::vector<AuthorityConfig> out;
   std::set<std::string> labels;
-  for (TableReader& table : root.tables("authority", at_least, "An authority whose signatures count; its secret half is kept offline.")) {
+  for (TableReader& table :
+       root.tables("authority", at_least, "An authority whose signatures count; its secret half is kept offline.")) {
     AuthorityConfig authority;
     authority.label = table.string("label", kRequired, "A name for it in this file and in messages.");
-    const std::string text = table.string("public_key", kRequired, "Its public key: 64 hexadecimal digits, or the path of a file that holds them.");
+    const std::string text = table.string(
+        "public_key", kRequired, "Its public key: 64 hexadecimal digits, or the path of a file that holds them.");
     if (is_key_in_hex(text)) {
       authority.public_key = from_hex(text).value();
     } else if (!text.empty()) {
@@ -106,7 +127,8 @@ std::vector<AuthorityConfig> read_authorities(TableReader& root, std::size_t at_
     }
     if (!table.describing() && !authority.label.empty()) {
       if (auto good = check_label(authority.label); !good.ok()) table.fail("label", good.error().what);
-      if (!labels.insert(authority.label).second) table.fail("label", fmt::format("the authority \"{}\" is listed twice", authority.label));
+      if (!labels.insert(authority.label).second)
+        table.fail("label", fmt::format("the authority \"{}\" is listed twice", authority.label));
     }
     out.push_back(std::move(authority));
   }
@@ -124,7 +146,8 @@ Result<Bytes> load_authority_key(const AuthorityConfig& authority) {
   text.resize(static_cast<std::size_t>(in.gcount()));
   std::erase_if(text, [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; });
   if (!is_key_in_hex(text)) {
-    return Error{ErrorCode::kConfig, fmt::format("authority key {}: expected 64 hexadecimal digits", authority.path.string()),
+    return Error{ErrorCode::kConfig,
+                 fmt::format("authority key {}: expected 64 hexadecimal digits", authority.path.string()),
                  "it is the public key that `stele-restore keygen` printed"};
   }
   return from_hex(text);
@@ -139,7 +162,8 @@ const SiteConfig* ReceiverConfig::find_site(std::string_view site) const {
 
 bool ReceiverConfig::serves(const DatabaseName& database) const {
   const SiteConfig* site = find_site(database.site);
-  return site != nullptr && std::find(site->databases.begin(), site->databases.end(), database.database) != site->databases.end();
+  return site != nullptr &&
+         std::find(site->databases.begin(), site->databases.end(), database.database) != site->databases.end();
 }
 
 const AuthorityConfig* ReceiverConfig::find_authority(std::string_view label) const {
@@ -149,7 +173,9 @@ const AuthorityConfig* ReceiverConfig::find_authority(std::string_view label) co
   return nullptr;
 }
 
-std::vector<std::filesystem::path> ReceiverConfig::secret_files() const { return {signing_key, tls.key}; }
+std::vector<std::filesystem::path> ReceiverConfig::secret_files() const {
+  return {signing_key, tls.key};
+}
 
 Result<ReceiverConfig> load_receiver_config(const std::filesystem::path& file) {
   STELE_TRY(ConfigReader reader, ConfigReader::open(file));

@@ -79,7 +79,8 @@ std::vector<KeyDescription> describe_receiver_config();
 
 /// [[authority]] tables, shared with restore.toml.
 std::vector<AuthorityConfig> read_authorities(TableReader& root, std::size_t at_least);
-/// The public key of an authority: in place, or read from its file (64 hexadecimal digits and white space). kConfig otherwise.
+/// The public key of an authority: in place, or read from its file (64 hexadecimal digits and white space). kConfig
+/// otherwise.
 Result<Bytes> load_authority_key(const AuthorityConfig& authority);
 
 }  // namespace stele::config

@@ -5,26 +5,36 @@ namespace {
 
 RestoreConfig read_restore(TableReader root) {
   RestoreConfig out;
-  out.work_directory = root.path("work_directory", "/var/lib/stele/restore", "The restore host's own state: newest heads seen, log waiting for replay.");
-  out.parallelism = static_cast<int>(root.integer("parallelism", 0, 0, 256, "Threads that fetch, verify, decrypt and write; 0: one for each core."));
-  TableReader store = root.table("store", "Read a store directory, also one of a dead receiver. Either this or [[receiver]].");
+  out.work_directory = root.path("work_directory", "/var/lib/stele/restore",
+                                 "The restore host's own state: newest heads seen, log waiting for replay.");
+  out.parallelism = static_cast<int>(
+      root.integer("parallelism", 0, 0, 256, "Threads that fetch, verify, decrypt and write; 0: one for each core."));
+  TableReader store =
+      root.table("store", "Read a store directory, also one of a dead receiver. Either this or [[receiver]].");
   out.store_directory = store.path("directory", "", "The store directory; \"\": read from receivers.");
   out.receivers = read_receivers(root, 0);
   // Certificates are needed only on the line.
-  if (!out.receivers.empty() || root.has("tls")) out.tls = read_tls(root.table("tls", "An operator's certificate (URI SAN stele:operator:SITE); needed with [[receiver]]."));
+  if (!out.receivers.empty() || root.has("tls"))
+    out.tls = read_tls(
+        root.table("tls", "An operator's certificate (URI SAN stele:operator:SITE); needed with [[receiver]]."));
   if (!root.describing()) {
     if (out.store_directory.empty() && out.receivers.empty()) {
       root.fail("store", "expected a [store] directory or at least one [[receiver]], found neither");
     } else if (!out.store_directory.empty() && !out.receivers.empty()) {
-      root.fail("store", "expected either a [store] directory or [[receiver]], found both", "use two configuration files");
+      root.fail("store", "expected either a [store] directory or [[receiver]], found both",
+                "use two configuration files");
     }
   }
   TableReader keys = root.table("keys", "Key files: paths only, never secrets.");
-  out.recovery_keys = keys.paths("recovery_keys", false, "Recovery (or drill) key files of `stele-restore keygen`, mode 0600; the passphrase is asked for.");
+  out.recovery_keys =
+      keys.paths("recovery_keys", false,
+                 "Recovery (or drill) key files of `stele-restore keygen`, mode 0600; the passphrase is asked for.");
   out.authorities = read_authorities(root, 0);
   TableReader postgres = root.table("postgres", "The PostgreSQL programs that run the restored server.");
-  out.postgres.bin_directory = postgres.path("bin_directory", "/usr/lib/postgresql/15/bin", "Where postgres and pg_ctl are.");
-  out.postgres.user = postgres.string("user", "postgres", "Operating system user that owns the restored files and runs the server; \"\": the caller.");
+  out.postgres.bin_directory =
+      postgres.path("bin_directory", "/usr/lib/postgresql/15/bin", "Where postgres and pg_ctl are.");
+  out.postgres.user = postgres.string(
+      "user", "postgres", "Operating system user that owns the restored files and runs the server; \"\": the caller.");
   out.log = read_log(root.table("log", "The program's log."), "stele-restore");
   return out;
 }

@@ -20,7 +20,7 @@ struct RestoreConfig {
 
   struct Postgres {
     std::filesystem::path bin_directory;  ///< where postgres and pg_ctl are
-    std::string user;                     ///< operating system user that owns and runs the restored server; empty: the caller
+    std::string user;  ///< operating system user that owns and runs the restored server; empty: the caller
   } postgres;
 
   std::filesystem::path work_directory;  ///< restore state: newest heads seen, staged WAL

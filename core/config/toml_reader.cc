@@ -1,116 +1,19 @@
 #include "core/config/toml_reader.h"
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
-#include <deque>
-#include <fstream>
-#include <map>
-#include <tuple>
+#include "core/config/toml_document.h"
 
 namespace stele::config {
-namespace detail {
-
-/// A table of the file and the keys asked for in it. `source` is null for a table that the file does not have.
-struct Table {
-  const toml::table* source = nullptr;
-  std::string name;         ///< "spool", "receiver[2]"; empty for the root
-  std::string description;  ///< "spool", "receiver[]"
-  std::map<std::string, Table*, std::less<>> children;
-  std::vector<std::string> keys;
-};
-
-struct Problem {
-  std::uint32_t line = 0, column = 0;
-  std::string text;
-  std::string hint;
-};
-
-struct Document {
-  std::filesystem::path file;
-  toml::table toml;
-  bool describing = false;
-  std::deque<Table> tables;  // stable addresses
-  std::vector<Problem> problems;
-  std::vector<KeyDescription> descriptions;
-
-  void note(toml::source_position at, const Table& table, std::string_view key, std::string_view message, std::string_view hint) {
-    if (describing) return;
-    std::string where = table.name.empty() ? std::string(key) : fmt::format("[{}] {}", table.name, key);
-    if (key.empty()) where = table.name.empty() ? "" : fmt::format("[{}]", table.name);
-    problems.push_back({at.line, at.column, where.empty() ? std::string(message) : fmt::format("{}: {}", where, message),
-                        std::string(hint)});
-  }
-
-  void ask(Table& table, std::string_view key, std::string type, std::string fallback, std::string_view meaning) {
-    table.keys.emplace_back(key);
-    if (!describing) return;
-    std::string full = table.description.empty() ? std::string(key) : table.description + "." + std::string(key);
-    descriptions.push_back({std::move(full), std::move(type), std::move(fallback), std::string(meaning)});
-  }
-};
-
-namespace {
-
-/// Where a table begins; {1, 1} for the root and for one that is missing.
-toml::source_position place(const Table& table) {
-  return table.source != nullptr && table.source->source().begin.line != 0 ? table.source->source().begin
-                                                                            : toml::source_position{1, 1};
-}
-
-const toml::node* find(const Table& table, std::string_view key) { return table.source == nullptr ? nullptr : table.source->get(key); }
-
-std::string_view type_name(const toml::node& node) {
-  switch (node.type()) {
-    case toml::node_type::table: return "a table";
-    case toml::node_type::array: return "a list";
-    case toml::node_type::string: return "a string";
-    case toml::node_type::integer: return "an integer";
-    case toml::node_type::floating_point: return "a number with a fraction";
-    case toml::node_type::boolean: return "true or false";
-    default: return "a date or time";
-  }
-}
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
-std::string nearest(std::string_view key, const std::vector<std::string>& known) {
-  std::string best;
-  std::size_t best_distance = key.size() / 3 + 2;  // further away it is no misspelling
-  for (const std::string& candidate : known) {
-    const std::size_t distance = edit_distance(key.substr(0, 64), candidate);
-    if (distance < best_distance) {
-      best_distance = distance;
-      best = candidate;
-    }
-  }
-  return best;
-}
-
-std::string quoted(std::string_view text) { return fmt::format("\"{}\"", text); }
-
-}  // namespace
-}  // namespace detail
 
 using detail::Document;
 using detail::Table;
 
 namespace {
 
-constexpr std::uintmax_t kMaxFile = 1u << 20;
+std::string quoted(std::string_view text) {
+  return fmt::format("\"{}\"", text);
+}
 
 /// The one way every scalar is read: ask, look up, check the TOML type, parse; or take the fallback, or complain.
 /// `parse(const toml::node&)` gives a Result; `fallback` is what to return when the key is absent.
@@ -177,11 +80,14 @@ std::optional<std::string> owned(std::optional<std::string_view> text) {
   return text ? std::optional<std::string>(std::string(*text)) : std::nullopt;
 }
 
-std::string fallback_of(std::optional<std::string_view> text) { return text ? detail::quoted(*text) : "required"; }
+std::string fallback_of(std::optional<std::string_view> text) {
+  return text ? quoted(*text) : "required";
+}
 
 }  // namespace
 
-std::string TableReader::string(std::string_view key, std::optional<std::string_view> fallback, std::string_view meaning) {
+std::string TableReader::string(std::string_view key, std::optional<std::string_view> fallback,
+                                std::string_view meaning) {
   return read<std::string>(*document_, *table_, key, "a string", owned(fallback), fallback_of(fallback), meaning,
                            [&](const toml::node& node) -> Result<std::string> {
                              STELE_TRY(std::string text, as_string(node, "a string"));
@@ -191,8 +97,9 @@ std::string TableReader::string(std::string_view key, std::optional<std::string_
 }
 
 bool TableReader::boolean(std::string_view key, std::optional<bool> fallback, std::string_view meaning) {
-  return read<bool>(*document_, *table_, key, "true or false", fallback, fallback ? (*fallback ? "true" : "false") : "required",
-                    meaning, [](const toml::node& node) -> Result<bool> {
+  return read<bool>(*document_, *table_, key, "true or false", fallback,
+                    fallback ? (*fallback ? "true" : "false") : "required", meaning,
+                    [](const toml::node& node) -> Result<bool> {
                       if (const auto* value = node.as_boolean()) return value->get();
                       return wrong_type("true or false", node);
                     });
@@ -201,22 +108,24 @@ bool TableReader::boolean(std::string_view key, std::optional<bool> fallback, st
 std::int64_t TableReader::integer(std::string_view key, std::optional<std::int64_t> fallback, std::int64_t lowest,
                                   std::int64_t highest, std::string_view meaning) {
   const std::string type = fmt::format("an integer, {} to {}", lowest, highest);
-  return read<std::int64_t>(*document_, *table_, key, type, fallback, fallback ? fmt::format("{}", *fallback) : "required", meaning,
-                            [&](const toml::node& node) -> Result<std::int64_t> {
-                              const auto* value = node.as_integer();
-                              if (value == nullptr) return wrong_type(type, node);
-                              const std::int64_t number = value->get();
-                              if (number < lowest || number > highest) return Error{ErrorCode::kConfig, fmt::format("expected {}, found {}", type, number), ""};
-                              return number;
-                            });
+  return read<std::int64_t>(
+      *document_, *table_, key, type, fallback, fallback ? fmt::format("{}", *fallback) : "required", meaning,
+      [&](const toml::node& node) -> Result<std::int64_t> {
+        const auto* value = node.as_integer();
+        if (value == nullptr) return wrong_type(type, node);
+        const std::int64_t number = value->get();
+        if (number < lowest || number > highest)
+          return Error{ErrorCode::kConfig, fmt::format("expected {}, found {}", type, number), ""};
+        return number;
+      });
 }
 
 std::uint64_t TableReader::bytes(std::string_view key, std::optional<std::string_view> fallback, std::uint64_t lowest,
                                  std::uint64_t highest, std::string_view meaning) {
   std::optional<std::uint64_t> standard;
   if (fallback) standard = parse_bytes(*fallback).value();
-  return read<std::uint64_t>(*document_, *table_, key, "a size such as \"16MiB\"", standard, fallback_of(fallback), meaning,
-                             [&](const toml::node& node) -> Result<std::uint64_t> {
+  return read<std::uint64_t>(*document_, *table_, key, "a size such as \"16MiB\"", standard, fallback_of(fallback),
+                             meaning, [&](const toml::node& node) -> Result<std::uint64_t> {
                                std::uint64_t size = 0;
                                if (const auto* number = node.as_integer(); number != nullptr && number->get() >= 0) {
                                  size = static_cast<std::uint64_t>(number->get());
@@ -224,56 +133,65 @@ std::uint64_t TableReader::bytes(std::string_view key, std::optional<std::string
                                  STELE_TRY(std::string text, as_string(node, "a size such as \"16MiB\""));
                                  STELE_TRY(size, parse_bytes(text));
                                }
-                               if (size < lowest || size > highest) return out_of_range(exact_bytes(lowest), exact_bytes(highest), exact_bytes(size));
+                               if (size < lowest || size > highest)
+                                 return out_of_range(exact_bytes(lowest), exact_bytes(highest), exact_bytes(size));
                                return size;
                              });
 }
 
-Duration TableReader::duration(std::string_view key, std::optional<std::string_view> fallback, Duration lowest, Duration highest,
-                               std::string_view meaning) {
+Duration TableReader::duration(std::string_view key, std::optional<std::string_view> fallback, Duration lowest,
+                               Duration highest, std::string_view meaning) {
   std::optional<Duration> standard;
   if (fallback) standard = parse_duration(*fallback).value();
-  return read<Duration>(*document_, *table_, key, "a duration such as \"10s\"", standard, fallback_of(fallback), meaning,
-                        [&](const toml::node& node) -> Result<Duration> {
+  return read<Duration>(*document_, *table_, key, "a duration such as \"10s\"", standard, fallback_of(fallback),
+                        meaning, [&](const toml::node& node) -> Result<Duration> {
                           STELE_TRY(std::string text, as_string(node, "a duration such as \"10s\""));
                           STELE_TRY(Duration value, parse_duration(text));
-                          if (value < lowest || value > highest) return out_of_range(format_duration(lowest), format_duration(highest), text);
+                          if (value < lowest || value > highest)
+                            return out_of_range(format_duration(lowest), format_duration(highest), text);
                           return value;
                         });
 }
 
-std::uint64_t TableReader::rate(std::string_view key, std::optional<std::string_view> fallback, std::string_view meaning) {
+std::uint64_t TableReader::rate(std::string_view key, std::optional<std::string_view> fallback,
+                                std::string_view meaning) {
   std::optional<std::uint64_t> standard;
   if (fallback) standard = parse_rate(*fallback).value();
-  return read<std::uint64_t>(*document_, *table_, key, "a rate such as \"20Mbit/s\"", standard, fallback_of(fallback), meaning,
-                             [](const toml::node& node) -> Result<std::uint64_t> {
+  return read<std::uint64_t>(*document_, *table_, key, "a rate such as \"20Mbit/s\"", standard, fallback_of(fallback),
+                             meaning, [](const toml::node& node) -> Result<std::uint64_t> {
                                STELE_TRY(std::string text, as_string(node, "a rate such as \"20Mbit/s\""));
                                return parse_rate(text);
                              });
 }
 
-std::filesystem::path TableReader::path(std::string_view key, std::optional<std::string_view> fallback, std::string_view meaning) {
+std::filesystem::path TableReader::path(std::string_view key, std::optional<std::string_view> fallback,
+                                        std::string_view meaning) {
   std::optional<std::filesystem::path> standard;
   if (fallback) standard = from_directory_of(document_->file, std::string(*fallback));
   return read<std::filesystem::path>(*document_, *table_, key, "a path", standard, fallback_of(fallback), meaning,
                                      [&](const toml::node& node) -> Result<std::filesystem::path> {
                                        STELE_TRY(std::string text, as_string(node, "a path"));
-                                       if (text.empty() && !(fallback && fallback->empty())) return Error{ErrorCode::kConfig, "expected a path, found \"\"", ""};
+                                       if (text.empty() && !(fallback && fallback->empty()))
+                                         return Error{ErrorCode::kConfig, "expected a path, found \"\"", ""};
                                        return from_directory_of(document_->file, text);
                                      });
 }
 
-std::filesystem::path TableReader::path_of(const std::string& text) const { return from_directory_of(document_->file, text); }
+std::filesystem::path TableReader::path_of(const std::string& text) const {
+  return from_directory_of(document_->file, text);
+}
 
 std::vector<std::filesystem::path> TableReader::paths(std::string_view key, bool required, std::string_view meaning) {
   using Paths = std::vector<std::filesystem::path>;
   return read<Paths>(*document_, *table_, key, "a list of paths", required ? std::nullopt : std::optional(Paths{}),
                      required ? "required" : "[]", meaning, [&](const toml::node& node) -> Result<Paths> {
                        STELE_TRY(std::vector<std::string> texts, as_strings(node));
-                       if (required && texts.empty()) return Error{ErrorCode::kConfig, "expected at least one path, found an empty list", ""};
+                       if (required && texts.empty())
+                         return Error{ErrorCode::kConfig, "expected at least one path, found an empty list", ""};
                        Paths out;
                        for (const std::string& text : texts) {
-                         if (text.empty()) return Error{ErrorCode::kConfig, "expected a list of paths, found \"\" in it", ""};
+                         if (text.empty())
+                           return Error{ErrorCode::kConfig, "expected a list of paths, found \"\" in it", ""};
                          out.push_back(from_directory_of(document_->file, text));
                        }
                        return out;
@@ -282,15 +200,18 @@ std::vector<std::filesystem::path> TableReader::paths(std::string_view key, bool
 
 std::vector<std::string> TableReader::strings(std::string_view key, bool required, std::string_view meaning) {
   using Strings = std::vector<std::string>;
-  return read<Strings>(*document_, *table_, key, "a list of strings", required ? std::nullopt : std::optional(Strings{}),
-                       required ? "required" : "[]", meaning, [&](const toml::node& node) -> Result<Strings> {
+  return read<Strings>(*document_, *table_, key, "a list of strings",
+                       required ? std::nullopt : std::optional(Strings{}), required ? "required" : "[]", meaning,
+                       [&](const toml::node& node) -> Result<Strings> {
                          STELE_TRY(Strings texts, as_strings(node));
-                         if (required && texts.empty()) return Error{ErrorCode::kConfig, "expected at least one entry, found an empty list", ""};
+                         if (required && texts.empty())
+                           return Error{ErrorCode::kConfig, "expected at least one entry, found an empty list", ""};
                          return texts;
                        });
 }
 
-Endpoint TableReader::endpoint(std::string_view key, std::optional<std::string_view> fallback, std::string_view meaning) {
+Endpoint TableReader::endpoint(std::string_view key, std::optional<std::string_view> fallback,
+                               std::string_view meaning) {
   std::optional<Endpoint> standard;
   if (fallback) standard = fallback->empty() ? Endpoint{} : parse_endpoint(*fallback).value();
   return read<Endpoint>(*document_, *table_, key, "an address \"host:port\"", standard, fallback_of(fallback), meaning,
@@ -310,17 +231,19 @@ std::size_t TableReader::word_index(std::string_view key, std::optional<std::str
   };
   std::string type;
   for (std::size_t i = 0; i < words.size(); ++i) {
-    type += (i == 0 ? "" : i + 1 == words.size() ? " or " : ", ") + detail::quoted(words[i]);
+    type += (i == 0 ? "" : i + 1 == words.size() ? " or " : ", ") + quoted(words[i]);
   }
   std::optional<std::size_t> standard;
   if (fallback) standard = index_of(*fallback);
-  return read<std::size_t>(*document_, *table_, key, type, standard, fallback_of(fallback), meaning,
-                           [&](const toml::node& node) -> Result<std::size_t> {
-                             STELE_TRY(std::string text, as_string(node, type));
-                             const std::size_t i = index_of(text);
-                             if (i == words.size()) return Error{ErrorCode::kConfig, fmt::format("expected {}, found \"{}\"", type, text), ""};
-                             return i;
-                           });
+  return read<std::size_t>(
+      *document_, *table_, key, type, standard, fallback_of(fallback), meaning,
+      [&](const toml::node& node) -> Result<std::size_t> {
+        STELE_TRY(std::string text, as_string(node, type));
+        const std::size_t i = index_of(text);
+        if (i == words.size())
+          return Error{ErrorCode::kConfig, fmt::format("expected {}, found \"{}\"", type, text), ""};
+        return i;
+      });
 }
 
 TableReader TableReader::table(std::string_view key, std::string_view meaning) {
@@ -334,7 +257,8 @@ TableReader TableReader::table(std::string_view key, std::string_view meaning) {
     if (const toml::node* node = detail::find(*table_, key)) {
       made.source = node->as_table();
       if (made.source == nullptr) {
-        document_->note(node->source().begin, *table_, key, fmt::format("expected a table [{}], found {}", made.name, detail::type_name(*node)), "");
+        document_->note(node->source().begin, *table_, key,
+                        fmt::format("expected a table [{}], found {}", made.name, detail::type_name(*node)), "");
       }
     }
     return made;
@@ -362,14 +286,16 @@ std::vector<TableReader> TableReader::tables(std::string_view key, std::size_t a
   if (node != nullptr) {
     const toml::array* list = node->as_array();
     if (list == nullptr) {
-      document_->note(node->source().begin, *table_, key, fmt::format("expected tables [[{}]], found {}", name, detail::type_name(*node)), "");
+      document_->note(node->source().begin, *table_, key,
+                      fmt::format("expected tables [[{}]], found {}", name, detail::type_name(*node)), "");
       return out;
     }
     for (const toml::node& element : *list) {
       if (const toml::table* source = element.as_table()) {
         add(source, out.size() + 1);
       } else {
-        document_->note(element.source().begin, *table_, key, fmt::format("expected a table, found {}", detail::type_name(element)), "");
+        document_->note(element.source().begin, *table_, key,
+                        fmt::format("expected a table, found {}", detail::type_name(element)), "");
       }
     }
   }
@@ -380,90 +306,17 @@ std::vector<TableReader> TableReader::tables(std::string_view key, std::size_t a
   return out;
 }
 
-bool TableReader::has(std::string_view key) const { return detail::find(*table_, key) != nullptr; }
+bool TableReader::has(std::string_view key) const {
+  return detail::find(*table_, key) != nullptr;
+}
 
-bool TableReader::describing() const { return document_->describing; }
+bool TableReader::describing() const {
+  return document_->describing;
+}
 
 void TableReader::fail(std::string_view key, std::string_view message, std::string_view hint) {
   const toml::node* node = detail::find(*table_, key);
   document_->note(node != nullptr ? node->source().begin : detail::place(*table_), *table_, key, message, hint);
-}
-
-ConfigReader::ConfigReader(std::unique_ptr<Document> document) : document_(std::move(document)) {
-  Table& root = document_->tables.emplace_back();
-  if (!document_->describing) root.source = &document_->toml;
-}
-ConfigReader::ConfigReader(ConfigReader&&) noexcept = default;
-ConfigReader& ConfigReader::operator=(ConfigReader&&) noexcept = default;
-ConfigReader::~ConfigReader() = default;
-
-Result<ConfigReader> ConfigReader::open(const std::filesystem::path& file) {
-  std::error_code code;
-  const std::string hint = "name the configuration file with --config";
-  if (std::filesystem::is_directory(file, code)) return system_error("read configuration", file.string(), EISDIR).with_hint(hint);
-  errno = 0;
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return system_error("read configuration", file.string(), errno != 0 ? errno : EIO).with_hint(hint);
-  std::string text(kMaxFile + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (in.bad()) return system_error("read configuration", file.string(), EIO);
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  return parse(text, file);
-}
-
-Result<ConfigReader> ConfigReader::parse(std::string_view text, const std::filesystem::path& file) {
-  if (text.size() > kMaxFile) return Error{ErrorCode::kConfig, fmt::format("{}: larger than 1 MiB, not a configuration file", file.string()), ""};
-  auto document = std::make_unique<Document>();
-  document->file = file;
-  try {
-    document->toml = toml::parse(text, file.string());
-  } catch (const toml::parse_error& error) {
-    const auto at = error.source().begin;
-    return Error{ErrorCode::kConfig, fmt::format("{}:{}:{}: {}", file.string(), at.line, at.column, error.description()),
-                 "the file is not valid TOML (https://toml.io)"};
-  } catch (const std::exception& error) {
-    return Error{ErrorCode::kConfig, fmt::format("{}: {}", file.string(), error.what()), ""};
-  }
-  return ConfigReader(std::move(document));
-}
-
-ConfigReader ConfigReader::describe() {
-  auto document = std::make_unique<Document>();
-  document->describing = true;
-  return ConfigReader(std::move(document));
-}
-
-TableReader ConfigReader::root() { return TableReader(document_.get(), &document_->tables.front()); }
-
-const std::vector<KeyDescription>& ConfigReader::descriptions() const { return document_->descriptions; }
-
-Status ConfigReader::finish() {
-  if (document_->describing) return {};
-  for (const Table& table : document_->tables) {
-    if (table.source == nullptr) continue;
-    for (const auto& [key, node] : *table.source) {
-      if (std::find(table.keys.begin(), table.keys.end(), key.str()) != table.keys.end()) continue;
-      const std::string near = detail::nearest(key.str(), table.keys);
-      document_->note(key.source().begin, table, key.str(), "unknown key", near.empty() ? "" : fmt::format("did you mean \"{}\"?", near));
-    }
-  }
-  auto& problems = document_->problems;
-  if (problems.empty()) return {};
-  std::stable_sort(problems.begin(), problems.end(), [](const detail::Problem& a, const detail::Problem& b) {
-    return std::tie(a.line, a.column) < std::tie(b.line, b.column);
-  });
-  constexpr std::size_t kShown = 20;
-  std::string what, hint;
-  for (std::size_t i = 0; i < problems.size() && i < kShown; ++i) {
-    const detail::Problem& p = problems[i];
-    if (i > 0) what += "\n";
-    what += fmt::format("{}:{}:{}: {}", document_->file.string(), p.line, p.column, p.text);
-    if (p.hint.empty()) continue;
-    // With several errors each hint belongs to its line; a single one goes where hints go.
-    if (problems.size() == 1) hint = p.hint; else what += fmt::format(" ({})", p.hint);
-  }
-  if (problems.size() > kShown) what += fmt::format("\n{} more errors", problems.size() - kShown);
-  return Error{ErrorCode::kConfig, what, hint};
 }
 
 }  // namespace stele::config

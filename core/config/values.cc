@@ -19,13 +19,21 @@ struct Unit {
   std::uint64_t factor;
 };
 
-constexpr std::array<Unit, 10> kSizeUnits{{{"", 1}, {"B", 1}, {"KiB", 1ull << 10}, {"MiB", 1ull << 20}, {"GiB", 1ull << 30},
-                                           {"TiB", 1ull << 40}, {"kB", 1000}, {"MB", 1000'000}, {"GB", 1000'000'000},
+constexpr std::array<Unit, 10> kSizeUnits{{{"", 1},
+                                           {"B", 1},
+                                           {"KiB", 1ull << 10},
+                                           {"MiB", 1ull << 20},
+                                           {"GiB", 1ull << 30},
+                                           {"TiB", 1ull << 40},
+                                           {"kB", 1000},
+                                           {"MB", 1000'000},
+                                           {"GB", 1000'000'000},
                                            {"TB", 1000'000'000'000}}};
-constexpr std::array<Unit, 4> kBitRateUnits{{{"bit/s", 1}, {"kbit/s", 1000}, {"Mbit/s", 1000'000}, {"Gbit/s", 1000'000'000}}};
+constexpr std::array<Unit, 4> kBitRateUnits{
+    {{"bit/s", 1}, {"kbit/s", 1000}, {"Mbit/s", 1000'000}, {"Gbit/s", 1000'000'000}}};
 // Largest first: the order a duration is written in.
-constexpr std::array<Unit, 6> kTimeUnits{{{"d", 86'400'000'000}, {"h", 3'600'000'000}, {"m", 60'000'000}, {"s", 1'000'000},
-                                          {"ms", 1000}, {"us", 1}}};
+constexpr std::array<Unit, 6> kTimeUnits{
+    {{"d", 86'400'000'000}, {"h", 3'600'000'000}, {"m", 60'000'000}, {"s", 1'000'000}, {"ms", 1000}, {"us", 1}}};
 constexpr std::uint64_t kMostMicros = 36'525ull * 86'400'000'000;  // 100 years
 
 /// Takes the digits at the start of `text`; false when there are none or they do not fit.
@@ -120,7 +128,8 @@ std::string format_rate(double bytes_per_second) {
 
 std::string format_duration(Duration duration) {
   const std::int64_t micros = duration.count();
-  if (micros < 0) return "-" + format_duration(Duration(micros == std::numeric_limits<std::int64_t>::min() ? 0 : -micros));
+  if (micros < 0)
+    return "-" + format_duration(Duration(micros == std::numeric_limits<std::int64_t>::min() ? 0 : -micros));
   if (micros < 1000) return fmt::format("{} us", micros);
   if (micros < 1'000'000) return fmt::format("{} ms", micros / 1000);
   if (micros < 9'950'000) return fmt::format("{:.1f} s", static_cast<double>(micros) / 1e6);
@@ -143,7 +152,8 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
   if (host.starts_with('[') && host.ends_with(']')) {
     host = host.substr(1, host.size() - 2);
     if (host.find_first_not_of("0123456789abcdefABCDEF:.%") != std::string_view::npos) return error;
-  } else if (host.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != std::string_view::npos) {
+  } else if (host.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") !=
+             std::string_view::npos) {
     return error;
   }
   std::uint64_t number = 0;

@@ -1,9 +1,8 @@
 #include "core/config/cli.h"
 
+#include <CLI/CLI.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 using namespace stele;
@@ -89,7 +88,8 @@ TEST(Cli, TableLinesUpNumbersAndWideCharacters) {
 }
 
 TEST(Cli, ProgressShowsRateAndRemainingTime) {
-  EXPECT_EQ(cli::format_progress("restore", 1u << 30, 2ull << 30, std::chrono::seconds(4)), "restore 50 %  1.0 GiB of 2.0 GiB  256.0 MiB/s  4.0 s left");
+  EXPECT_EQ(cli::format_progress("restore", 1u << 30, 2ull << 30, std::chrono::seconds(4)),
+            "restore 50 %  1.0 GiB of 2.0 GiB  256.0 MiB/s  4.0 s left");
   EXPECT_EQ(cli::format_progress("scan", 2048, 0, std::chrono::seconds(2)), "scan 2.0 KiB  1.0 KiB/s");
   EXPECT_EQ(cli::format_progress("restore", 0, 100, Duration(0)), "restore 0 %  0 B of 100 B  0 B/s");
   EXPECT_THAT(cli::format_progress("restore", 200, 100, std::chrono::seconds(1)), HasSubstr("100 %"));

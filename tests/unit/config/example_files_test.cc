@@ -16,9 +16,9 @@ using namespace stele::config;
 namespace {
 
 struct Example {
-  std::string text;                                  ///< with every default written out
-  std::map<std::string, std::string> shown;          ///< key (without []) → value, for "#key = value" lines
-  std::set<std::string> keys;                        ///< all keys and tables, without []
+  std::string text;                          ///< with every default written out
+  std::map<std::string, std::string> shown;  ///< key (without []) → value, for "#key = value" lines
+  std::set<std::string> keys;                ///< all keys and tables, without []
 };
 
 Example read_example(const std::string& name) {
@@ -33,7 +33,9 @@ Example read_example(const std::string& name) {
       const std::size_t from = line.find_first_not_of('[');
       table = line.substr(from, line.find(']') - from);
       out.keys.insert(table);
-    } else if (equals != std::string::npos && line.substr(begin, equals - begin).find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos) {
+    } else if (equals != std::string::npos &&
+               line.substr(begin, equals - begin).find_first_not_of("abcdefghijklmnopqrstuvwxyz_") ==
+                   std::string::npos) {
       const std::string key = (table.empty() ? "" : table + ".") + line.substr(begin, equals - begin);
       out.keys.insert(key);
       if (begin == 1) {

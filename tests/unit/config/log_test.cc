@@ -3,10 +3,10 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "core/base/identity.h"
@@ -17,7 +17,8 @@ using testing::HasSubstr;
 namespace {
 
 std::string line(log::Format format, std::string_view message, std::vector<log::Field> fields) {
-  return log::format_line(format, Timestamp{1'000'000}, log::Level::kInfo, "stele-agent", message, fields.data(), fields.size());
+  return log::format_line(format, Timestamp{1'000'000}, log::Level::kInfo, "stele-agent", message, fields.data(),
+                          fields.size());
 }
 
 std::vector<std::string> lines_of(const std::string& path) {
@@ -27,18 +28,28 @@ std::vector<std::string> lines_of(const std::string& path) {
   return out;
 }
 
-std::string temp_file(std::string_view name) { return testing::TempDir() + "stele-log-" + std::to_string(::getpid()) + std::string(name); }
+std::string temp_file(std::string_view name) {
+  return testing::TempDir() + "stele-log-" + std::to_string(::getpid()) + std::string(name);
+}
 
 }  // namespace
 
 TEST(LogLine, TextIsReadableAndStaysOneLine) {
-  EXPECT_EQ(line(log::Format::kText, "sent", {{"site", "440000"}, {"bytes", 12}, {"position", Position{0x16B374D848}}, {"why", "two words"}, {"empty", ""}}),
+  EXPECT_EQ(line(log::Format::kText, "sent",
+                 {{"site", "440000"},
+                  {"bytes", 12},
+                  {"position", Position{0x16B374D848}},
+                  {"why", "two words"},
+                  {"empty", ""}}),
             "1970-01-01T00:00:01Z info    sent site=440000 bytes=12 position=16/B374D848 why=\"two words\" empty=\"\"");
-  EXPECT_EQ(line(log::Format::kText, "a\nb\x1b[31m", {{"v", "x\ny"}}), "1970-01-01T00:00:01Z info    a\\nb\\x1b[31m v=\"x\\ny\"");
+  EXPECT_EQ(line(log::Format::kText, "a\nb\x1b[31m", {{"v", "x\ny"}}),
+            "1970-01-01T00:00:01Z info    a\\nb\\x1b[31m v=\"x\\ny\"");
 }
 
 TEST(LogLine, JsonIsValidWhateverIsInIt) {
-  const auto body = nlohmann::json::parse(line(log::Format::kJson, "bad \xff\n\"byte\"", {{"n", 5}, {"f", 0.5}, {"nan", 0.0 / 0.0}, {"ok", true}, {"s", "\x01"}}));
+  const auto body =
+      nlohmann::json::parse(line(log::Format::kJson, "bad \xff\n\"byte\"",
+                                 {{"n", 5}, {"f", 0.5}, {"nan", 0.0 / 0.0}, {"ok", true}, {"s", "\x01"}}));
   EXPECT_EQ(body["time"], "1970-01-01T00:00:01Z");
   EXPECT_EQ(body["level"], "info");
   EXPECT_EQ(body["n"], 5);

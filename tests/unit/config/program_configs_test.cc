@@ -66,16 +66,21 @@ TEST(AgentConfig, TheShortestFileHasSafeDefaults) {
 }
 
 TEST(AgentConfig, RefusesContradictions) {
-  EXPECT_THAT(agent_error("[policy]\nack = 'receivers'\nquorum = 2\n"), HasSubstr("agent.toml:19:10: [policy] quorum: expected at most the number of receivers, which is 1"));
-  EXPECT_THAT(agent_error("[spool]\nmode = 'none'\n"), HasSubstr("expected \"receivers\", because [spool] mode is \"none\""));
-  EXPECT_THAT(agent_error("[spool]\nmode = 'none'\n[policy]\nack = 'receivers'\non_quorum_loss = 'degrade'\n"), HasSubstr("on_quorum_loss: expected \"hold\""));
+  EXPECT_THAT(agent_error("[policy]\nack = 'receivers'\nquorum = 2\n"),
+              HasSubstr("agent.toml:19:10: [policy] quorum: expected at most the number of receivers, which is 1"));
+  EXPECT_THAT(agent_error("[spool]\nmode = 'none'\n"),
+              HasSubstr("expected \"receivers\", because [spool] mode is \"none\""));
+  EXPECT_THAT(agent_error("[spool]\nmode = 'none'\n[policy]\nack = 'receivers'\non_quorum_loss = 'degrade'\n"),
+              HasSubstr("on_quorum_loss: expected \"hold\""));
   EXPECT_THAT(agent_error("[spool]\nmax_bytes = '64MiB'\n"), HasSubstr("at least two spool files"));
   EXPECT_THAT(agent_error("[log_stream]\nobject_bytes = '32MiB'\n"), HasSubstr("expected 1MiB to 16MiB, found 32MiB"));
   EXPECT_THAT(agent_error("[snapshot]\nmax_rate = '1kB/s'\n"), HasSubstr("PostgreSQL's limits"));
   EXPECT_THAT(agent_error("[snapshot]\nchunk_bytes = '100KiB'\n"), HasSubstr("multiple of 32KiB"));
-  EXPECT_THAT(agent_error("[snapshot]\nschedule = '61 * * * *'\n"), HasSubstr("[snapshot] schedule: schedule: the minute \"61\""));
+  EXPECT_THAT(agent_error("[snapshot]\nschedule = '61 * * * *'\n"),
+              HasSubstr("[snapshot] schedule: schedule: the minute \"61\""));
   EXPECT_THAT(agent_error("[snapshot]\ntime_zone = 'Asia/Nowhere'\n"), HasSubstr("expected a time zone"));
-  EXPECT_THAT(agent_error("[[bandwidth.window]]\nhours = '8-20'\nlimit = '1MB/s'\n"), HasSubstr("[bandwidth.window 1] hours: expected hours"));
+  EXPECT_THAT(agent_error("[[bandwidth.window]]\nhours = '8-20'\nlimit = '1MB/s'\n"),
+              HasSubstr("[bandwidth.window 1] hours: expected hours"));
   EXPECT_THAT(agent_error("[[receiver]]\nname = 'r1'\naddress = 'h:2'\n"), HasSubstr("listed twice"));
   EXPECT_THAT(agent_error("[postgres2]\n"), HasSubstr("postgres2: unknown key"));
   EXPECT_THAT(agent_error("", "440000", "../etc"), HasSubstr("site: "));
@@ -83,8 +88,9 @@ TEST(AgentConfig, RefusesContradictions) {
 }
 
 TEST(AgentConfig, TakesNoPasswordAndDoesNotPrintIt) {
-  for (const char* conninfo : {"password=geheim", "host=a password = 'geheim'", "host='a b' password=geheim", "host=a\\\\ b sslpassword=geheim",
-                               "postgresql://u:geheim@h/db", "postgres://h/db?password=geheim", "postgresql://u@h/db?a=b&sslpassword=geheim"}) {
+  for (const char* conninfo : {"password=geheim", "host=a password = 'geheim'", "host='a b' password=geheim",
+                               "host=a\\\\ b sslpassword=geheim", "postgresql://u:geheim@h/db",
+                               "postgres://h/db?password=geheim", "postgresql://u@h/db?a=b&sslpassword=geheim"}) {
     const std::string error = agent_error("", "host=a,b user=stele", conninfo);
     EXPECT_THAT(error, HasSubstr("holds a secret")) << conninfo;
     EXPECT_THAT(error, testing::Not(HasSubstr("geheim"))) << conninfo;
@@ -92,8 +98,10 @@ TEST(AgentConfig, TakesNoPasswordAndDoesNotPrintIt) {
 }
 
 TEST(AgentConfig, TakesConnectionStringsWithoutPassword) {
-  for (const char* conninfo : {"", "host=a,b port=1,2 passfile=/x user=u", "service=stele", "application_name='password=x'", "host=a\\ password=b",
-                               "postgresql://u@h1:1,h2:2/db?passfile=x", "postgresql://[::1]:5432/db", "postgresql:///db?host=/run/x"}) {
+  for (const char* conninfo :
+       {"", "host=a,b port=1,2 passfile=/x user=u", "service=stele", "application_name='password=x'",
+        "host=a\\ password=b", "postgresql://u@h1:1,h2:2/db?passfile=x", "postgresql://[::1]:5432/db",
+        "postgresql:///db?host=/run/x"}) {
     Status status = check_conninfo_without_secret(conninfo);
     EXPECT_TRUE(status.ok()) << conninfo << ": " << status.error().what;
   }
@@ -123,9 +131,12 @@ TEST(ReceiverConfig, RefusesContradictions) {
     auto config = parse_receiver_config(std::string(kReceiver) + extra, "receiver.toml");
     return config.ok() ? "" : config.error().what;
   };
-  EXPECT_THAT(error("[[site]]\nname = '1'\ndatabases = ['a']\nauthorities = ['other']\n"), HasSubstr("no [[authority]] with the label \"other\""));
-  EXPECT_THAT(error("[[site]]\nname = '1'\ndatabases = ['A B']\nauthorities = ['national']\n"), HasSubstr("[site 1] databases"));
-  EXPECT_THAT(error("[[site]]\nname = '1'\ndatabases = []\nauthorities = ['national']\n"), HasSubstr("at least one entry"));
+  EXPECT_THAT(error("[[site]]\nname = '1'\ndatabases = ['a']\nauthorities = ['other']\n"),
+              HasSubstr("no [[authority]] with the label \"other\""));
+  EXPECT_THAT(error("[[site]]\nname = '1'\ndatabases = ['A B']\nauthorities = ['national']\n"),
+              HasSubstr("[site 1] databases"));
+  EXPECT_THAT(error("[[site]]\nname = '1'\ndatabases = []\nauthorities = ['national']\n"),
+              HasSubstr("at least one entry"));
   const std::string site = "[[site]]\nname = '1'\ndatabases = ['a']\nauthorities = ['national']\n";
   EXPECT_EQ(error(site), "");
   EXPECT_THAT(error(site + site), HasSubstr("listed twice"));
@@ -138,7 +149,8 @@ TEST(RestoreConfig, ReadsEitherADirectoryOrReceivers) {
   ASSERT_TRUE(directory.ok()) << directory.error().what;
   EXPECT_EQ(directory->store_directory, "/data/store");
 
-  const std::string receivers = "[[receiver]]\nname = 'a'\naddress = 'h:1'\n[[receiver]]\nname = 'b'\naddress = 'h:2'\n";
+  const std::string receivers =
+      "[[receiver]]\nname = 'a'\naddress = 'h:1'\n[[receiver]]\nname = 'b'\naddress = 'h:2'\n";
   const std::string tls = "[tls]\nca = 'a'\ncertificate = 'b'\nkey = 'c'\n";
   auto both = parse_restore_config(receivers + tls + "[store]\ndirectory = 'x'\n", "r.toml");
   ASSERT_FALSE(both.ok());

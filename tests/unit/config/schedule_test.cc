@@ -8,11 +8,16 @@ using namespace stele::config;
 
 namespace {
 
-TimeZone zone(std::string_view name) { return TimeZone::find(name).value(); }
-Timestamp at(std::string_view text) { return parse_timestamp(text).value(); }
+TimeZone zone(std::string_view name) {
+  return TimeZone::find(name).value();
+}
+Timestamp at(std::string_view text) {
+  return parse_timestamp(text).value();
+}
 
 /// The next `count` times after `after`, in UTC.
-std::vector<std::string> times(std::string_view expression, std::string_view zone_name, std::string_view after, int count) {
+std::vector<std::string> times(std::string_view expression, std::string_view zone_name, std::string_view after,
+                               int count) {
   auto schedule = CronSchedule::parse(expression);
   EXPECT_TRUE(schedule.ok()) << (schedule.ok() ? "" : schedule.error().what);
   std::vector<std::string> out;
@@ -29,7 +34,8 @@ using Times = std::vector<std::string>;
 }  // namespace
 
 TEST(Cron, FiresEveryNightInTheZoneOfTheSchedule) {
-  EXPECT_EQ(times("30 1 * * *", "Asia/Shanghai", "2026-11-23T00:00:00Z", 2), (Times{"2026-11-23T17:30:00Z", "2026-11-24T17:30:00Z"}));
+  EXPECT_EQ(times("30 1 * * *", "Asia/Shanghai", "2026-11-23T00:00:00Z", 2),
+            (Times{"2026-11-23T17:30:00Z", "2026-11-24T17:30:00Z"}));
   EXPECT_EQ(times("@daily", "UTC", "2026-02-28T00:00:00Z", 1), (Times{"2026-03-01T00:00:00Z"}));
 }
 
@@ -42,15 +48,19 @@ TEST(Cron, NextIsStrictlyLater) {
 TEST(Cron, UnderstandsListsRangesStepsAndNames) {
   EXPECT_EQ(times("*/20 8-9 * * *", "UTC", "2026-01-01T08:30:00Z", 4),
             (Times{"2026-01-01T08:40:00Z", "2026-01-01T09:00:00Z", "2026-01-01T09:20:00Z", "2026-01-01T09:40:00Z"}));
-  EXPECT_EQ(times("0 3 * JAN,dec SUN", "UTC", "2026-01-20T00:00:00Z", 2), (Times{"2026-01-25T03:00:00Z", "2026-12-06T03:00:00Z"}));
+  EXPECT_EQ(times("0 3 * JAN,dec SUN", "UTC", "2026-01-20T00:00:00Z", 2),
+            (Times{"2026-01-25T03:00:00Z", "2026-12-06T03:00:00Z"}));
   EXPECT_EQ(times("0 3 * * 7", "UTC", "2026-01-20T00:00:00Z", 1), (Times{"2026-01-25T03:00:00Z"}));
   EXPECT_EQ(times("0 3 * * MON-FRI", "UTC", "2026-01-23T04:00:00Z", 1), (Times{"2026-01-26T03:00:00Z"}));
-  EXPECT_EQ(times("0 10/8 1 1 *", "UTC", "2026-01-01T00:00:00Z", 3), (Times{"2026-01-01T10:00:00Z", "2026-01-01T18:00:00Z", "2027-01-01T10:00:00Z"}));
+  EXPECT_EQ(times("0 10/8 1 1 *", "UTC", "2026-01-01T00:00:00Z", 3),
+            (Times{"2026-01-01T10:00:00Z", "2026-01-01T18:00:00Z", "2027-01-01T10:00:00Z"}));
 }
 
 TEST(Cron, TwoDayFieldsAreAlternatives) {
-  EXPECT_EQ(times("0 0 13 * FRI", "UTC", "2026-02-07T00:00:00Z", 3), (Times{"2026-02-13T00:00:00Z", "2026-02-20T00:00:00Z", "2026-02-27T00:00:00Z"}));
-  EXPECT_EQ(times("0 0 1 * MON", "UTC", "2026-03-30T00:00:00Z", 2), (Times{"2026-04-01T00:00:00Z", "2026-04-06T00:00:00Z"}));
+  EXPECT_EQ(times("0 0 13 * FRI", "UTC", "2026-02-07T00:00:00Z", 3),
+            (Times{"2026-02-13T00:00:00Z", "2026-02-20T00:00:00Z", "2026-02-27T00:00:00Z"}));
+  EXPECT_EQ(times("0 0 1 * MON", "UTC", "2026-03-30T00:00:00Z", 2),
+            (Times{"2026-04-01T00:00:00Z", "2026-04-06T00:00:00Z"}));
 }
 
 TEST(Cron, FindsTheLeapDayAcrossACenturyWithoutOne) {
@@ -59,20 +69,24 @@ TEST(Cron, FindsTheLeapDayAcrossACenturyWithoutOne) {
 
 TEST(Cron, AFixedTimeInsideAGapFiresOnceWhenTheGapEnds) {
   // New York, 2026-03-08: 02:00 EST becomes 03:00 EDT (07:00 UTC).
-  EXPECT_EQ(times("15,45 2 * * *", "America/New_York", "2026-03-08T00:00:00-05", 2), (Times{"2026-03-08T07:00:00Z", "2026-03-09T06:15:00Z"}));
+  EXPECT_EQ(times("15,45 2 * * *", "America/New_York", "2026-03-08T00:00:00-05", 2),
+            (Times{"2026-03-08T07:00:00Z", "2026-03-09T06:15:00Z"}));
 }
 
 TEST(Cron, AnHourlyTimeInsideAGapDoesNotExist) {
-  EXPECT_EQ(times("30 * * * *", "America/New_York", "2026-03-08T06:00:00Z", 3), (Times{"2026-03-08T06:30:00Z", "2026-03-08T07:30:00Z", "2026-03-08T08:30:00Z"}));
+  EXPECT_EQ(times("30 * * * *", "America/New_York", "2026-03-08T06:00:00Z", 3),
+            (Times{"2026-03-08T06:30:00Z", "2026-03-08T07:30:00Z", "2026-03-08T08:30:00Z"}));
 }
 
 TEST(Cron, AFixedTimeThatComesTwiceFiresAtItsFirstComing) {
   // New York, 2026-11-01: 02:00 EDT becomes 01:00 EST (06:00 UTC).
-  EXPECT_EQ(times("30 1 * * *", "America/New_York", "2026-11-01T04:00:00Z", 2), (Times{"2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"}));
+  EXPECT_EQ(times("30 1 * * *", "America/New_York", "2026-11-01T04:00:00Z", 2),
+            (Times{"2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"}));
 }
 
 TEST(Cron, AnHourlyTimeThatComesTwiceFiresTwice) {
-  EXPECT_EQ(times("30 * * * *", "America/New_York", "2026-11-01T05:00:00Z", 3), (Times{"2026-11-01T05:30:00Z", "2026-11-01T06:30:00Z", "2026-11-01T07:30:00Z"}));
+  EXPECT_EQ(times("30 * * * *", "America/New_York", "2026-11-01T05:00:00Z", 3),
+            (Times{"2026-11-01T05:30:00Z", "2026-11-01T06:30:00Z", "2026-11-01T07:30:00Z"}));
 }
 
 TEST(Cron, ADayThatAZoneLeavesOutFiresAtItsEnd) {
@@ -81,9 +95,27 @@ TEST(Cron, ADayThatAZoneLeavesOutFiresAtItsEnd) {
 }
 
 TEST(Cron, RefusesWhatIsNotASchedule) {
-  for (const char* text : {"", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * 32 * *", "* * * 13 *", "* * * * 8", "*/0 * * * *",
-                           "5-1 * * * *", "1, * * * *", "a * * * *", "* * * FOO *", "-1 * * * *", "1--2 * * * *", "*/ * * * *", "@often", "0 0 30 2 *",
-                           "0 0 31 4,6 *", "*/99999999999 * * * *"}) {
+  for (const char* text : {"",
+                           "* * * *",
+                           "* * * * * *",
+                           "60 * * * *",
+                           "* 24 * * *",
+                           "* * 0 * *",
+                           "* * 32 * *",
+                           "* * * 13 *",
+                           "* * * * 8",
+                           "*/0 * * * *",
+                           "5-1 * * * *",
+                           "1, * * * *",
+                           "a * * * *",
+                           "* * * FOO *",
+                           "-1 * * * *",
+                           "1--2 * * * *",
+                           "*/ * * * *",
+                           "@often",
+                           "0 0 30 2 *",
+                           "0 0 31 4,6 *",
+                           "*/99999999999 * * * *"}) {
     auto schedule = CronSchedule::parse(text);
     ASSERT_FALSE(schedule.ok()) << text;
     EXPECT_EQ(schedule.error().code, ErrorCode::kConfig);
@@ -116,7 +148,8 @@ TEST(TimeZone, KnowsNamesAndLocalTime) {
 }
 
 TEST(Bandwidth, TheFirstWindowThatHoldsTheLocalTimeCounts) {
-  auto day = parse_hours("08:00-20:00").value(), night = parse_hours("22:00-06:00").value(), late = parse_hours("00:00-24:00").value();
+  auto day = parse_hours("08:00-20:00").value(), night = parse_hours("22:00-06:00").value(),
+       late = parse_hours("00:00-24:00").value();
   day.bytes_per_second = 1;
   night.bytes_per_second = 2;
   const BandwidthPlan plan(zone("Asia/Shanghai"), 9, {day, night});
@@ -131,7 +164,8 @@ TEST(Bandwidth, TheFirstWindowThatHoldsTheLocalTimeCounts) {
 }
 
 TEST(Bandwidth, RefusesWhatAreNotHours) {
-  for (const char* text : {"", "8:00-20:00", "08:00-08:00", "08:00", "25:00-26:00", "08:60-09:00", "24:00-06:00", "22:00-00:00", "08:00-20:00 ", "aa:bb-cc:dd"}) {
+  for (const char* text : {"", "8:00-20:00", "08:00-08:00", "08:00", "25:00-26:00", "08:60-09:00", "24:00-06:00",
+                           "22:00-00:00", "08:00-20:00 ", "aa:bb-cc:dd"}) {
     EXPECT_FALSE(parse_hours(text).ok()) << text;
   }
 }

@@ -23,7 +23,8 @@ constexpr Duration kDay = std::chrono::hours(24);
 }  // namespace
 
 TEST(TomlReader, GivesValuesAndDefaults) {
-  ConfigReader reader = reader_of("name = 'a'\n[spool]\nsize = '16MiB'\nraw = 4096\nfiles = ['x', '/y/']\n[[r]]\nn = 1\n[[r]]\nn = 2\n");
+  ConfigReader reader =
+      reader_of("name = 'a'\n[spool]\nsize = '16MiB'\nraw = 4096\nfiles = ['x', '/y/']\n[[r]]\nn = 1\n[[r]]\nn = 2\n");
   TableReader root = reader.root();
   EXPECT_EQ(root.string("name", kRequired, ""), "a");
   EXPECT_EQ(root.string("other", "b", ""), "b");
@@ -54,13 +55,14 @@ TEST(TomlReader, ReportsEveryErrorWithItsPlaceInTheOrderOfTheFile) {
   Status done = reader.finish();
   ASSERT_FALSE(done.ok());
   EXPECT_EQ(done.error().code, ErrorCode::kConfig);
-  EXPECT_EQ(done.error().what,
-            "/etc/stele/test.toml:1:1: missing: is missing, expected a string\n"
-            "/etc/stele/test.toml:1:5: a: expected a string, found an integer\n"
-            "/etc/stele/test.toml:2:5: b: expected an integer, 1 to 9, found 99\n"
-            "/etc/stele/test.toml:4:5: [t] c: expected a size such as \"512KiB\", \"16MiB\" or \"2GB\", found \"5 MB\"\n"
-            "/etc/stele/test.toml:5:5: [t] d: expected \"four\" or \"forty\", found \"fourty\"\n"
-            "/etc/stele/test.toml:6:5: [t] e: expected true or false, found a string");
+  EXPECT_EQ(
+      done.error().what,
+      "/etc/stele/test.toml:1:1: missing: is missing, expected a string\n"
+      "/etc/stele/test.toml:1:5: a: expected a string, found an integer\n"
+      "/etc/stele/test.toml:2:5: b: expected an integer, 1 to 9, found 99\n"
+      "/etc/stele/test.toml:4:5: [t] c: expected a size such as \"512KiB\", \"16MiB\" or \"2GB\", found \"5 MB\"\n"
+      "/etc/stele/test.toml:5:5: [t] d: expected \"four\" or \"forty\", found \"fourty\"\n"
+      "/etc/stele/test.toml:6:5: [t] e: expected true or false, found a string");
 }
 
 TEST(TomlReader, RefusesUnknownKeysAndNamesTheNearest) {
@@ -130,20 +132,23 @@ TEST(TomlReader, DescribesKeysWithoutAFile) {
   TableReader root = reader.root();
   EXPECT_TRUE(root.describing());
   root.string("site", kRequired, "Its name.");
-  for (TableReader& r : root.tables("receiver", 1, "One.")) r.table("limits", "Bounds.").integer("n", 3, 1, 5, "How many.");
+  for (TableReader& r : root.tables("receiver", 1, "One."))
+    r.table("limits", "Bounds.").integer("n", 3, 1, 5, "How many.");
   ASSERT_TRUE(reader.finish().ok());
   ASSERT_EQ(reader.descriptions().size(), 4u);
   EXPECT_EQ(reader.descriptions()[0].fallback, "required");
   EXPECT_EQ(reader.descriptions()[3].key, "receiver[].limits.n");
   EXPECT_EQ(reader.descriptions()[3].type, "an integer, 1 to 5");
   EXPECT_EQ(reader.descriptions()[3].fallback, "3");
-  EXPECT_THAT(format_descriptions(reader.descriptions()), HasSubstr("receiver[].limits.n: an integer, 1 to 5, default 3\n      How many."));
+  EXPECT_THAT(format_descriptions(reader.descriptions()),
+              HasSubstr("receiver[].limits.n: an integer, 1 to 5, default 3\n      How many."));
 }
 
 TEST(SecretFile, OnlyTheOwnerMayRead) {
   const std::string path = testing::TempDir() + "stele-secret-" + std::to_string(::getpid());
   std::ofstream(path) << "x";
-  for (auto [mode, good] : {std::pair{0600, true}, {0400, true}, {0640, false}, {0604, false}, {0620, false}, {0700, false}}) {
+  for (auto [mode, good] :
+       {std::pair{0600, true}, {0400, true}, {0640, false}, {0604, false}, {0620, false}, {0700, false}}) {
     ASSERT_EQ(::chmod(path.c_str(), static_cast<mode_t>(mode)), 0);
     Status status = check_secret_file_mode(path);
     EXPECT_EQ(status.ok(), good) << std::oct << mode;

@@ -14,7 +14,8 @@ TEST(Values, ReadsSizesOfBothKinds) {
 }
 
 TEST(Values, RefusesWhatIsNotASize) {
-  for (const char* text : {"", "MiB", "16 MiB", "16mib", "1.5GiB", "-1", "16MiBx", "99999999999TiB", "18446744073709551616"}) {
+  for (const char* text :
+       {"", "MiB", "16 MiB", "16mib", "1.5GiB", "-1", "16MiBx", "99999999999TiB", "18446744073709551616"}) {
     auto result = parse_bytes(text);
     ASSERT_FALSE(result.ok()) << text;
     EXPECT_EQ(result.error().code, ErrorCode::kConfig);
@@ -28,7 +29,8 @@ TEST(Values, ReadsDurationsLargestUnitFirst) {
   EXPECT_EQ(parse_duration("1h30m").value(), std::chrono::minutes(90));
   EXPECT_EQ(parse_duration("2d").value(), std::chrono::hours(48));
   EXPECT_EQ(parse_duration("0s").value(), Duration(0));
-  for (const char* text : {"", "10", "s", "30m1h", "1h1h", "10 s", "-1s", "1.5s", "200000000d", "18446744073709551615d1s", "1y"}) {
+  for (const char* text :
+       {"", "10", "s", "30m1h", "1h1h", "10 s", "-1s", "1.5s", "200000000d", "18446744073709551615d1s", "1y"}) {
     EXPECT_FALSE(parse_duration(text).ok()) << text;
   }
 }
@@ -38,14 +40,16 @@ TEST(Values, ReadsRatesInBitsAndBytes) {
   EXPECT_EQ(parse_rate("5MB/s").value(), 5'000'000u);
   EXPECT_EQ(parse_rate("4MiB/s").value(), 4u << 20);
   EXPECT_EQ(parse_rate("unlimited").value(), 0u);
-  for (const char* text : {"", "0", "0MB/s", "20Mbit", "20", "5/s", "1bit/s", "fast", "20Mb/s"}) EXPECT_FALSE(parse_rate(text).ok()) << text;
+  for (const char* text : {"", "0", "0MB/s", "20Mbit", "20", "5/s", "1bit/s", "fast", "20Mb/s"})
+    EXPECT_FALSE(parse_rate(text).ok()) << text;
 }
 
 TEST(Values, ReadsAddresses) {
   EXPECT_EQ(parse_endpoint("host.example:9550").value(), (Endpoint{"host.example", 9550}));
   EXPECT_EQ(parse_endpoint("[::1]:80").value(), (Endpoint{"::1", 80}));
   EXPECT_EQ((Endpoint{"::1", 80}).to_string(), "[::1]:80");
-  for (const char* text : {"", "host", "host:", ":80", "host:0", "host:65536", "host:80x", "a b:80", "::1:80", "http://h:80", "host:-1"}) {
+  for (const char* text :
+       {"", "host", "host:", ":80", "host:0", "host:65536", "host:80x", "a b:80", "::1:80", "http://h:80", "host:-1"}) {
     EXPECT_FALSE(parse_endpoint(text).ok()) << text;
   }
 }
