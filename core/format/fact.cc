@@ -15,6 +15,7 @@ std::string_view fact_kind_name(FactKind kind) {
     case FactKind::kStateLost: return "state_lost";
     case FactKind::kSnapshotDamaged: return "snapshot_damaged";
     case FactKind::kBranchReserved: return "branch_reserved";
+    case FactKind::kDamage: return "damage";
   }
   return "unknown";
 }

@@ -19,6 +19,7 @@ enum class FactKind : std::uint16_t {
   kStateLost = 7,        ///< the agent's spool or state was lost and rebuilt from a receiver
   kSnapshotDamaged = 8,
   kBranchReserved = 9,   ///< a restore reserved the next timeline number
+  kDamage = 10,          ///< a receiver found stored bytes damaged or missing: [begin, end) of the stream where known
 };
 
 std::string_view fact_kind_name(FactKind kind);

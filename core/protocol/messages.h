@@ -69,6 +69,7 @@ inline constexpr std::uint32_t kMaxControl = 64 << 10;
 inline constexpr std::uint32_t kMaxRead = 4 << 20;          ///< bytes of one kReadObject
 inline constexpr std::size_t kMaxQueryNames = 4096;         ///< names of one kQueryChunks
 inline constexpr std::uint32_t kMaxListEntries = 256;
+inline constexpr std::size_t kMaxUnsignedBytes = 4 << 20;  ///< frames sent since the last signed one of a stream
 
 using InstanceId = FixedBytes<16, struct InstanceIdTag>;  ///< random, drawn at each start of an agent
 
