@@ -7,8 +7,9 @@ bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
+// Every SQLSTATE has a digit; "FATAL" has none.
 bool is_sqlstate(std::string_view text) {
-  return text.size() == 5 &&
+  return text.size() == 5 && text.find_first_of("0123456789") != std::string_view::npos &&
          std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'); });
 }
 

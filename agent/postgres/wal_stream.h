@@ -43,6 +43,7 @@ struct WalStreamOptions {
 /// the next timeline starts at once.
 class WalStream {
  public:
+  /// The server checks some of this only after it has begun to stream, so the first next() can give the same errors.
   /// Errors beyond the connection's: kGap (the WAL is gone, or the slot invalidated), kFork (the position is ahead of
   /// the server or not in its history), kTemporary (slot in use, with the process id), kNotFound (no such slot). On
   /// error the connection is closed.
