@@ -1,0 +1,116 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "core/base/time.h"
+#include "core/format/frame.h"
+#include "core/io/journal_writer.h"
+
+namespace stele::agent {
+
+/// Something that goes to every receiver in order: a frame, or a ledger fact between frames.
+struct SpoolEntry {
+  enum class Kind : std::uint8_t { kFrame = 1, kFact = 2 };
+  std::uint64_t sequence = 0;  ///< 1, 2, 3 ... in this opening of the spool
+  Kind kind = Kind::kFrame;
+  StreamId stream;
+  EpochId epoch;
+  ObjectId object;
+  std::uint32_t number = 0;
+  bool object_last = false;
+  bool is_signed = false;
+  PositionRange range;
+  Digest head;
+  JoinTag join;
+  Generation generation;
+  std::size_t size = 0;
+
+  std::shared_ptr<const Bytes> bytes;      ///< encoded; empty where only the disk has it
+  std::optional<io::RecordId> record;      ///< set when durable (mode "file")
+  bool durable = false;
+};
+
+/// The agent's encrypted spool: what was sealed and is not yet held by the receivers it is owed to. In mode "file" a journal on disk, in
+/// mode "none" memory only. Frames may be sent before they are durable here (in parallel with the sync).
+///
+/// Thread-safe. The log thread appends; the journal's thread reports durability; uplinks read by sequence and say what may go.
+class FrameSpool {
+ public:
+  struct Options {
+    std::string directory;               ///< empty: mode "none"
+    std::uint64_t max_bytes = 1 << 30;
+    std::uint64_t file_bytes = 64 << 20;
+    std::size_t memory_bytes = 48 << 20; ///< durable entries beyond this are read back from the disk
+  };
+  struct Callbacks {
+    std::function<void()> on_append;                         ///< something can be sent; any thread
+    std::function<void(const SpoolEntry& last)> on_durable;  ///< everything up to a signed entry is durable; journal's thread
+    std::function<void(const Error&)> on_failure;            ///< a batch could not be made durable: entries behind the durable end are gone
+  };
+
+  /// Recovers what the disk holds. kDamaged where acknowledged bytes of the spool are lost.
+  static Result<std::unique_ptr<FrameSpool>> open(io::FileSystem& fs, RandomSource& random, Options options);
+  ~FrameSpool();
+  void set_callbacks(Callbacks callbacks);  ///< once, before the first append
+
+  /// Appends frames as one batch; the last one must be signed. kLimit: full, nothing was taken: hold and try again.
+  Status append(std::vector<format::Frame> frames);
+  Status append_fact(const format::SignedRecord& fact, const StreamId& stream);
+
+  /// The entry after `sequence`, its bytes loaded (may read the disk); nothing when there is none yet.
+  Result<std::optional<SpoolEntry>> next_after(std::uint64_t sequence);
+  /// What a receiver durably holds of one stream, as it says.
+  struct Held {
+    ObjectId object;          ///< of its last frame; zero: nothing
+    std::uint32_t frame = 0;
+    Position durable_end;
+  };
+  struct Resume {
+    std::uint64_t after = 0;  ///< go on with the entry behind this sequence
+    bool gap = false;         ///< the spool no longer has everything that the receiver lacks
+    std::vector<std::uint64_t> facts;  ///< facts at or before `after`: repeating one is harmless, missing one is not
+  };
+  /// Where to go on with a receiver: exactly behind its last frame in that frame's object, else at the start of the first object that
+  /// reaches past what it holds.
+  Resume resume(const std::map<StreamId, Held>& held) const;
+
+  /// Every receiver that counts holds everything up to `sequence`: whole objects before it may go. The last object stays.
+  void release_through(std::uint64_t sequence);
+
+  std::optional<SpoolEntry> last_frame() const;  ///< without its bytes
+  std::optional<SpoolEntry> last_durable_frame() const;
+  std::vector<EpochId> epochs() const;
+  std::uint64_t first_sequence() const;
+  std::uint64_t bytes() const;       ///< of entries not yet released
+  std::uint64_t disk_bytes() const;  ///< of journal files in use
+  std::uint64_t capacity() const { return options_.max_bytes; }
+  bool failed() const;
+  std::size_t unsynced() const;      ///< entries handed to the journal and not durable yet
+
+ private:
+  explicit FrameSpool(Options options) : options_(std::move(options)) {}
+  Status submit(std::vector<SpoolEntry> entries, std::vector<io::JournalWriter::OwnedRecord> records);
+  void on_written(std::uint64_t first, std::size_t count, Result<std::vector<io::RecordId>> ids);
+  void evict_locked();
+
+  const Options options_;
+  Callbacks callbacks_;
+  mutable std::mutex mutex_;
+  std::deque<SpoolEntry> entries_;
+  std::uint64_t next_sequence_ = 1;
+  std::uint64_t bytes_ = 0;
+  std::size_t memory_ = 0;
+  std::optional<SpoolEntry> last_frame_, last_durable_;
+  std::size_t unsynced_ = 0;
+  std::unique_ptr<io::Journal> journal_;
+  std::unique_ptr<io::JournalWriter> writer_;
+};
+
+}  // namespace stele::agent

@@ -1,0 +1,293 @@
+#include "agent/uplink/uplink.h"
+
+#include <boost/asio.hpp>
+
+#include "agent/uplink/retry_policy.h"
+#include "core/config/log.h"
+
+namespace stele::agent {
+
+namespace asio = boost::asio;
+using protocol::MessageType;
+
+namespace {
+
+constexpr auto kRequestDeadline = std::chrono::seconds(30);
+constexpr auto kFrameDeadline = std::chrono::seconds(60);
+
+client::ConnectionOptions connection_options(const std::string& receiver, const std::string& address, const protocol::InstanceId& instance) {
+  client::ConnectionOptions options;
+  options.address = address;
+  options.receiver = receiver;
+  options.purpose = protocol::Purpose::kLog;
+  options.instance = instance;
+  options.software = "stele-agent " STELE_VERSION;
+  return options;
+}
+
+}  // namespace
+
+Uplink::Uplink(asio::any_io_executor pool, std::shared_ptr<net::TlsContext> tls, std::shared_ptr<net::SessionRegistry> sessions,
+               std::string receiver, std::string address, FrameSpool& spool, const AgentIdentity& identity, Clock& clock,
+               UplinkCallbacks callbacks)
+    : pool_(pool), strand_(asio::make_strand(pool)), tls_(std::move(tls)), sessions_(std::move(sessions)), receiver_(std::move(receiver)),
+      address_(std::move(address)), spool_(spool), identity_(identity), clock_(clock), callbacks_(std::move(callbacks)), work_(strand_) {
+  state_.receiver = receiver_;
+}
+
+void Uplink::remember(const ReceiverMark& mark) { mark_ = mark; }
+void Uplink::set_generation(Generation generation) { generation_ = generation; }
+
+void Uplink::notify() {
+  asio::post(strand_, [self = shared_from_this()] { self->work_.cancel(); });
+}
+
+void Uplink::stop() {
+  stopping_ = true;
+  notify();
+}
+
+void Uplink::post_status(Bytes record) {
+  asio::post(strand_, [self = shared_from_this(), record = std::move(record)]() mutable {
+    self->pending_status_ = std::move(record);
+    self->work_.cancel();
+  });
+}
+
+UplinkState Uplink::state() const {
+  std::lock_guard lock(mutex_);
+  return state_;
+}
+
+net::Task<void> Uplink::wait_for_work(Duration at_most) {
+  work_.expires_after(at_most);
+  co_await work_.async_wait(asio::as_tuple(asio::use_awaitable));
+}
+
+net::Task<void> Uplink::run() {
+  co_await asio::post(asio::bind_executor(strand_, asio::use_awaitable));
+  auto self = shared_from_this();
+  RetryPolicy retry;
+  while (!stopping_) {
+    const Instant begun = clock_.steady_now();
+    Status ended = co_await session();
+    if (stopping_) break;
+    Error why = ended.ok() ? Error{ErrorCode::kClosed, "the session ended", ""} : ended.error();
+    {
+      std::lock_guard lock(mutex_);
+      state_.connected = false;
+      state_.last_error = why.to_string();
+      state_.refused = RetryPolicy::needs_a_person(why);
+      ++state_.reconnects;
+    }
+    if (callbacks_.on_disconnected) callbacks_.on_disconnected(receiver_, why);
+    const Instant until = clock_.steady_now() + retry.after(why, std::chrono::duration_cast<Duration>(clock_.steady_now() - begun));
+    while (!stopping_ && clock_.steady_now() < until) {
+      co_await wait_for_work(std::chrono::duration_cast<Duration>(until - clock_.steady_now()) + Duration(1));
+    }
+  }
+}
+
+net::Task<Status> Uplink::session() {
+  in_flight_.clear();
+  open_stream_.reset();
+  put_epoch_.reset();
+  client::ConnectionEvents events;
+  // The connection's strand calls these; the uplink's own strand does the work.
+  std::weak_ptr<Uplink> weak = weak_from_this();
+  auto strand = strand_;
+  events.on_ack = [weak, strand](const protocol::Ack& ack) {
+    asio::post(strand, [weak, ack] {
+      if (auto self = weak.lock()) self->on_ack(ack);
+    });
+  };
+  events.on_end = [weak](const Error&) {
+    if (auto self = weak.lock()) self->notify();
+  };
+  client::ConnectionOptions options = connection_options(receiver_, address_, identity_.instance);
+  auto opened = co_await client::ReceiverConnection::open(pool_, tls_, sessions_, std::move(options), std::move(events));
+  co_await asio::post(asio::bind_executor(strand_, asio::use_awaitable));
+  if (!opened.ok()) co_return std::move(opened).error();
+  std::unique_ptr<client::ReceiverConnection> connection = std::move(*opened);
+  Status status = co_await introduce(*connection);
+  co_await asio::post(asio::bind_executor(strand_, asio::use_awaitable));
+  if (status.ok()) {
+    {
+      std::lock_guard lock(mutex_);
+      state_.connected = true;
+      state_.last_error.clear();
+      state_.refused = false;
+    }
+    log::info("connected to receiver", {{"receiver", receiver_}, {"address", address_}});
+    status = co_await send_entries(*connection);
+  }
+  if (stopping_) {
+    co_await connection->shutdown();
+  } else {
+    connection->close();
+  }
+  co_return status;
+}
+
+net::Task<Status> Uplink::put_record(client::ReceiverConnection& connection, Bytes record) {
+  auto stored = co_await connection.call(MessageType::kPutRecord, std::move(record), MessageType::kStored, net::deadline_in(kRequestDeadline));
+  co_await asio::post(asio::bind_executor(strand_, asio::use_awaitable));
+  if (!stored.ok()) co_return std::move(stored).error();
+  co_return Status{};
+}
+
+net::Task<Status> Uplink::introduce(client::ReceiverConnection& connection) {
+  auto body = co_await connection.call(MessageType::kQueryDatabase, protocol::encode_database(identity_.database), MessageType::kDatabaseState,
+                                       net::deadline_in(kRequestDeadline));
+  co_await asio::post(asio::bind_executor(strand_, asio::use_awaitable));
+  STELE_CO_TRY(const Bytes state_body, std::move(body));
+  STELE_CO_TRY(const protocol::DatabaseState held, protocol::read_database_state(state_body));
+  STELE_CO_CHECK(co_await put_record(connection, identity_.enrolment));
+  STELE_CO_CHECK(co_await put_record(connection, identity_.recipients));
+  check_rollback(held);
+  std::map<StreamId, FrameSpool::Held> by_stream;
+  for (const protocol::StreamState& s : held.streams) by_stream[s.stream] = {s.object, s.frame, s.durable_end};
+  FrameSpool::Resume resume = spool_.resume(by_stream);
+  cursor_ = resume.after;
+  {
+    std::lock_guard lock(mutex_);
+    state_.gap = resume.gap;
+    state_.acknowledged = std::max(state_.acknowledged, resume.after);
+  }
+  for (std::uint64_t fact : resume.facts) {
+    STELE_CO_TRY(std::optional<SpoolEntry> entry, spool_.next_after(fact - 1));
+    if (!entry || entry->sequence != fact) continue;
+    STELE_CO_CHECK(co_await put_record(connection, *entry->bytes));
+  }
+  // What the receiver holds of the newest stream counts at once, also while nothing new is sent.
+  if (auto last = spool_.last_frame()) STELE_CO_CHECK(co_await open_stream(connection, last->stream));
+  co_return Status{};
+}
+
+void Uplink::check_rollback(const protocol::DatabaseState& held) {
+  if (mark_.end.value == 0) return;
+  Position now;
+  for (const protocol::StreamState& s : held.streams) {
+    if (s.stream == mark_.stream) now = s.durable_end;
+  }
+  if (now >= mark_.end) return;
+  log::error("the receiver holds less than it had acknowledged",
+             {{"receiver", receiver_}, {"acknowledged", mark_.end}, {"held", now}});
+  if (callbacks_.on_rolled_back) callbacks_.on_rolled_back(receiver_, mark_.stream, now, mark_.end);
+  mark_ = {};
+}
+
+net::Task<Status> Uplink::open_stream(client::ReceiverConnection& connection, const StreamId& stream) {
+  if (open_stream_ == stream) co_return Status{};
+  STELE_CO_TRY(Bytes record, identity_.branch_record(stream));
+  STELE_CO_CHECK(co_await put_record(connection, std::move(record)));
+  protocol::OpenStream open{identity_.database, stream, generation_};
+  auto body = co_await connection.call(MessageType::kOpenStream, protocol::encode(open), MessageType::kStreamOpened,
+                                       net::deadline_in(kRequestDeadline));
+  co_await asio::post(asio::bind_executor(strand_, asio::use_awaitable));
+  STELE_CO_TRY(const Bytes state_body, std::move(body));
+  STELE_CO_TRY(const protocol::StreamState state, protocol::read_stream_opened(state_body));
+  open_stream_ = stream;
+  put_epoch_.reset();
+  {
+    std::lock_guard lock(mutex_);
+    state_.stream = stream;
+    state_.durable_end = state.durable_end;
+    state_.head = state.head;
+  }
+  if (state.durable_end.value != 0 && callbacks_.on_durable) callbacks_.on_durable(receiver_, stream, state.durable_end, state.head);
+  co_return Status{};
+}
+
+net::Task<Status> Uplink::put_epoch(client::ReceiverConnection& connection, const EpochId& epoch) {
+  if (put_epoch_ == epoch) co_return Status{};
+  STELE_CO_TRY(Bytes record, identity_.epoch_record(epoch));
+  STELE_CO_CHECK(co_await put_record(connection, std::move(record)));
+  put_epoch_ = epoch;
+  co_return Status{};
+}
+
+net::Task<Status> Uplink::send_pending_status(client::ReceiverConnection& connection) {
+  if (pending_status_.empty()) co_return Status{};
+  const Bytes record = std::exchange(pending_status_, {});
+  std::vector<ByteView> pieces{record};
+  Status sent = co_await connection.send(MessageType::kStatus, std::move(pieces), net::deadline_in(kFrameDeadline));
+  co_await asio::post(asio::bind_executor(strand_, asio::use_awaitable));
+  co_return sent;
+}
+
+net::Task<Status> Uplink::send_entries(client::ReceiverConnection& connection) {
+  while (!stopping_) {
+    STELE_CO_CHECK(connection.status());
+    STELE_CO_CHECK(co_await send_pending_status(connection));
+    STELE_CO_TRY(std::optional<SpoolEntry> entry, spool_.next_after(cursor_));
+    if (!entry) {
+      co_await wait_for_work(std::chrono::seconds(1));
+      continue;
+    }
+    if (entry->kind == SpoolEntry::Kind::kFact) {
+      STELE_CO_CHECK(co_await put_record(connection, *entry->bytes));
+      cursor_ = entry->sequence;
+      if (in_flight_.empty()) {
+        std::lock_guard lock(mutex_);
+        state_.acknowledged = std::max(state_.acknowledged, entry->sequence);
+      }
+      continue;
+    }
+    if (open_stream_ != entry->stream || put_epoch_ != entry->epoch) {
+      STELE_CO_CHECK(co_await open_stream(connection, entry->stream));
+      STELE_CO_CHECK(co_await put_epoch(connection, entry->epoch));
+    }
+    if (entry->is_signed) {
+      in_flight_.push_back({entry->sequence, entry->object, entry->number, entry->stream, entry->range.end, clock_.steady_now()});
+    }
+    std::vector<ByteView> pieces{ByteView(*entry->bytes)};
+    Status sent = co_await connection.send(MessageType::kFrame, std::move(pieces), net::deadline_in(kFrameDeadline));
+    co_await asio::post(asio::bind_executor(strand_, asio::use_awaitable));
+    STELE_CO_CHECK(std::move(sent));
+    cursor_ = entry->sequence;
+    std::lock_guard lock(mutex_);
+    state_.sent_bytes += entry->size;
+  }
+  co_return Status{};
+}
+
+void Uplink::on_ack(const protocol::Ack& ack) {
+  // An acknowledgement covers every signed frame sent up to the one it names.
+  auto named = std::find_if(in_flight_.begin(), in_flight_.end(),
+                            [&](const Sent& s) { return s.object == ack.object && s.number == ack.frame; });
+  if (named == in_flight_.end()) return;
+  const Sent last = *named;
+  const double seconds = std::chrono::duration<double>(clock_.steady_now() - last.at).count();
+  in_flight_.erase(in_flight_.begin(), std::next(named));
+  StreamId stream;
+  {
+    std::lock_guard lock(mutex_);
+    state_.acknowledged = std::max(state_.acknowledged, in_flight_.empty() ? cursor_ : last.sequence);
+    state_.acknowledged = std::max(state_.acknowledged, last.sequence);
+    if (last.stream == state_.stream) {
+      state_.durable_end = std::max(state_.durable_end, ack.end);
+      state_.head = ack.head;
+    }
+    stream = last.stream;
+  }
+  if (callbacks_.on_ack_latency) callbacks_.on_ack_latency(seconds);
+  if (callbacks_.on_durable) callbacks_.on_durable(receiver_, stream, ack.end, ack.head);
+}
+
+net::Task<Result<Generation>> query_generation(asio::any_io_executor pool, std::shared_ptr<net::TlsContext> tls,
+                                               std::shared_ptr<net::SessionRegistry> sessions, std::string receiver, std::string address,
+                                               const AgentIdentity& identity) {
+  client::ConnectionOptions options = connection_options(receiver, address, identity.instance);
+  auto opened = co_await client::ReceiverConnection::open(pool, tls, sessions, std::move(options), client::ConnectionEvents{});
+  if (!opened.ok()) co_return std::move(opened).error();
+  std::unique_ptr<client::ReceiverConnection> connection = std::move(*opened);
+  auto body = co_await connection->call(MessageType::kQueryDatabase, protocol::encode_database(identity.database), MessageType::kDatabaseState,
+                                        net::deadline_in(kRequestDeadline));
+  STELE_CO_TRY(const Bytes state_body, std::move(body));
+  STELE_CO_TRY(const protocol::DatabaseState held, protocol::read_database_state(state_body));
+  connection->close();
+  co_return held.highest_generation;
+}
+
+}  // namespace stele::agent
