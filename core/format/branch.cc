@@ -63,12 +63,12 @@ Result<SignedRecord> BranchRecord::sign(const crypto::SigningKey& agent) const {
 
 Result<BranchRecord> BranchRecord::read(const SignedRecord& record) {
   return read_body<BranchRecord>(record, RecordKind::kBranch, [](ByteReader& r, BranchRecord& out) -> Status {
-    STELE_TRY(const crypto::Suite* suite, crypto::find_suite(r.u16()));
-    out.suite = suite->id();
+    STELE_TRY(const crypto::Suite* found, crypto::find_suite(r.u16()));
+    out.suite = found->id();
     STELE_CHECK(read_database(r, out.database));
-    const std::uint16_t engine = r.u16();
-    if (engine != static_cast<std::uint16_t>(Engine::kPostgres)) {
-      return Error{ErrorCode::kUnsupported, fmt::format("engine {} is not known to this version", engine), "use a newer Stele"};
+    const std::uint16_t engine_id = r.u16();
+    if (engine_id != static_cast<std::uint16_t>(Engine::kPostgres)) {
+      return Error{ErrorCode::kUnsupported, fmt::format("engine {} is not known to this version", engine_id), "use a newer Stele"};
     }
     out.lineage = r.u64();
     out.timeline = r.u32();
@@ -78,9 +78,9 @@ Result<BranchRecord> BranchRecord::read(const SignedRecord& record) {
     r.fixed(out.enrolment);
     out.segment_size = r.u64();
     out.server_version = r.u32();
-    const std::uint8_t reason = r.u8();
-    if (reason < 1 || reason > 4) return Error{ErrorCode::kDamaged, fmt::format("branch with unknown reason {}", reason), ""};
-    out.reason = static_cast<BranchReason>(reason);
+    const std::uint8_t why = r.u8();
+    if (why < 1 || why > 4) return Error{ErrorCode::kDamaged, fmt::format("branch with unknown reason {}", why), ""};
+    out.reason = static_cast<BranchReason>(why);
     r.fixed(out.parent);
     out.fork = {r.u64()};
     out.created = {r.i64()};

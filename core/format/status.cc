@@ -47,17 +47,17 @@ Result<StatusMessage> StatusMessage::read(const SignedRecord& record) {
     r.fixed(out.stream);
     out.generation = {r.u64()};
     out.time = {r.i64()};
-    const std::size_t fields = r.u16();
-    if (fields > kMaxFields) return bad;
-    for (std::size_t i = 0; i < fields && !r.failed(); ++i) {
+    const std::size_t field_count = r.u16();
+    if (field_count > kMaxFields) return bad;
+    for (std::size_t i = 0; i < field_count && !r.failed(); ++i) {
       std::string name = r.str16();
       const double value = std::bit_cast<double>(r.u64());
       if (!r.failed() && (!is_field_name(name) || !std::isfinite(value))) return bad;
       out.fields[name] = value;
     }
-    const std::size_t labels = r.u16();
-    if (labels > kMaxLabels) return bad;
-    for (std::size_t i = 0; i < labels && !r.failed(); ++i) {
+    const std::size_t label_count = r.u16();
+    if (label_count > kMaxLabels) return bad;
+    for (std::size_t i = 0; i < label_count && !r.failed(); ++i) {
       std::string name = r.str16(), value = r.str16();
       if (!r.failed() && (!is_field_name(name) || !is_printable(value))) return bad;
       out.labels[name] = std::move(value);
