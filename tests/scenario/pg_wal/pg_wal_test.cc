@@ -2,39 +2,19 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <random>
 #include <regex>
-#include <set>
 #include <sstream>
 
-#include "core/pg/backup_label.h"
 #include "core/pg/control_file.h"
 #include "core/pg/page.h"
 #include "core/pg/relation_file.h"
-#include "core/pg/tar.h"
-#include "core/pg/timeline_history.h"
 #include "core/pg/wal_decoder.h"
-#include "tests/support/postgres_cluster.h"
+#include "tests/scenario/pg_wal/common.h"
 
 namespace stele::pg {
 namespace {
-
-namespace fs = std::filesystem;
-using test::PostgresCluster;
-
-#define ASSERT_OK(expr)                                        \
-  do {                                                         \
-    auto&& ok_result = (expr);                                 \
-    ASSERT_TRUE(ok_result.ok()) << ok_result.error().to_string(); \
-  } while (false)
-
-Bytes read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return Bytes(std::istreambuf_iterator<char>(in), {});
-}
 
 /// One record as pg_waldump prints it.
 struct Dumped {
@@ -74,25 +54,6 @@ std::string dump_time(Timestamp t) {
   text[10] = ' ';
   text.pop_back();
   return fmt::format("{}.{:06} UTC", text, micros);
-}
-
-/// All segments of pg_wal from the first, one after the other, on one timeline.
-Bytes join_segments(const PostgresCluster& cluster, std::uint32_t segment_size, Position* start) {
-  std::set<std::string> names;
-  for (const auto& e : fs::directory_iterator(cluster.data_directory() + "/pg_wal")) {
-    if (classify_wal_file(e.path().filename().string()) == WalFileKind::kSegment) names.insert(e.path().filename());
-  }
-  Bytes all;
-  for (const auto& name : names) {
-    auto segment = parse_wal_file_name(name, segment_size);
-    EXPECT_TRUE(segment.ok());
-    EXPECT_EQ(wal_file_name(*segment, segment_size), name);
-    if (all.empty()) *start = segment_begin(segment->number, segment_size);
-    Bytes bytes = read_file(cluster.data_directory() + "/pg_wal/" + name);
-    EXPECT_EQ(bytes.size(), segment_size);
-    all.insert(all.end(), bytes.begin(), bytes.end());
-  }
-  return all;
 }
 
 void run_workload(PostgresCluster& cluster) {
@@ -278,7 +239,7 @@ TEST_P(PgWal, ReadsWhatPostgresToolsRead) {
     }
     kinds.insert(dumped[i].rmgr + " " + std::to_string(records[i].notable.index()));
     if (std::holds_alternative<ParameterChange>(records[i].notable)) {
-      EXPECT_EQ(std::get<ParameterChange>(records[i].notable).max_connections, records[i].start < control->checkpoint_copy.redo && i < dumped.size() / 2 ? 23u : 31u);
+      EXPECT_EQ(std::get<ParameterChange>(records[i].notable).max_connections, i < records.size() / 2 ? 23u : 31u);
       EXPECT_EQ(std::get<ParameterChange>(records[i].notable).wal_level, WalLevel::kLogical);
     }
   }
@@ -438,193 +399,6 @@ TEST_P(PgWal, ReadsWhatPostgresToolsRead) {
   EXPECT_EQ(std::to_string(pages), m[2]);
   std::cout << records.size() << " records, " << whole.block_refs << " block references, " << whole.images << " images, " << pages
             << " pages (" << new_pages << " new), workload from " << workload_start.to_string() << "\n";
-}
-
-// A record that crosses into a segment which is lost in a crash: PostgreSQL leaves its beginning in the log for ever.
-TEST(PgWalCrash, ReadsOnBehindARecordThatWasNeverFinished) {
-  auto made = PostgresCluster::create({.wal_segment_mb = 1, .config = "wal_keep_size = 1GB\nautovacuum = off\ncheckpoint_timeout = 1h"});
-  ASSERT_OK(made);
-  PostgresCluster& cluster = **made;
-  ASSERT_OK(cluster.start());
-  ASSERT_OK(cluster.psql("CREATE TABLE t (x int); CHECKPOINT; INSERT INTO t VALUES (1); SELECT pg_switch_wal(); INSERT INTO t VALUES (2);"));
-  auto before = cluster.psql("SELECT pg_current_wal_insert_lsn()");
-  ASSERT_OK(before);
-  ASSERT_OK(cluster.psql("SELECT pg_logical_emit_message(true, 'big', repeat('x', 3000000)); INSERT INTO t VALUES (3);"));
-  ASSERT_OK(cluster.kill_hard());
-  constexpr std::uint32_t kSize = 1 << 20;
-  Position torn = *parse_position(*before);
-  for (int i = 1; i <= 4; ++i) {
-    fs::remove(cluster.data_directory() + "/pg_wal/" + wal_file_name({1, segment_number(torn, kSize) + static_cast<std::uint64_t>(i)}, kSize));
-  }
-  ASSERT_OK(cluster.start());
-  ASSERT_OK(cluster.psql("INSERT INTO t VALUES (4); SELECT pg_create_restore_point('after');"));
-  ASSERT_OK(cluster.stop());
-
-  Position first;
-  Bytes wal = join_segments(cluster, kSize, &first);
-  std::optional<OverwriteContrecord> overwrite;
-  std::vector<std::string> points;
-  WalDecoder decoder({.segment_size = kSize}, first, [&](const WalRecord& r) {
-    if (const auto* o = std::get_if<OverwriteContrecord>(&r.notable)) overwrite = *o;
-    if (const auto* p = std::get_if<RestorePoint>(&r.notable)) points.push_back(p->name);
-  });
-  Status status = decoder.feed(wal);
-  ASSERT_FALSE(status.ok());
-  auto control = parse_control_file(read_file(cluster.data_directory() + "/global/pg_control"));
-  ASSERT_OK(control);
-  EXPECT_EQ(decoder.last_record(), control->checkpoint) << status.error().to_string();
-  ASSERT_TRUE(overwrite.has_value());
-  EXPECT_EQ(overwrite->overwritten, torn);
-  EXPECT_EQ(points, std::vector<std::string>{"after"});
-}
-
-// A standby is promoted: the log goes on under a new timeline in a copy of the last segment.
-TEST(PgWalPromotion, FollowsTheLogToTheNewTimeline) {
-  auto primary_made = PostgresCluster::create({.wal_segment_mb = 1, .config = "wal_keep_size = 1GB"});
-  ASSERT_OK(primary_made);
-  PostgresCluster& primary = **primary_made;
-  ASSERT_OK(primary.start());
-  ASSERT_OK(primary.psql("CREATE TABLE t AS SELECT generate_series(1, 10000) AS x"));
-  auto standby_made = PostgresCluster::create_empty();
-  ASSERT_OK(standby_made);
-  PostgresCluster& standby = **standby_made;
-  ASSERT_OK(primary.run({"pg_basebackup", "-D", standby.data_directory(), "-R", "-X", "stream", "-c", "fast"}));
-  ASSERT_OK(standby.start());
-  ASSERT_OK(primary.psql("INSERT INTO t SELECT generate_series(1, 10000)"));
-  ASSERT_OK(primary.stop());
-  ASSERT_OK(standby.psql("SELECT pg_promote(true, 30); INSERT INTO t SELECT generate_series(1, 10000); SELECT pg_create_restore_point('new life');"));
-  ASSERT_OK(standby.stop());
-
-  constexpr std::uint32_t kSize = 1 << 20;
-  Bytes raw = read_file(standby.data_directory() + "/pg_wal/" + history_file_name(2));
-  auto history = parse_timeline_history(2, as_text(raw));
-  ASSERT_OK(history);
-  ASSERT_EQ(history->ancestors.size(), 1u);
-  EXPECT_EQ(write_timeline_history(*history), as_text(raw));
-
-  std::vector<std::pair<std::string, WalSegment>> segments;
-  for (const auto& e : fs::directory_iterator(standby.data_directory() + "/pg_wal")) {
-    auto segment = parse_wal_file_name(e.path().filename().string(), kSize);
-    if (segment.ok()) segments.emplace_back(e.path(), *segment);
-  }
-  std::sort(segments.begin(), segments.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  Position switched = history->begin();
-  std::optional<EndOfRecovery> end_of_recovery;
-  TimelineId of_point = 0;
-  std::optional<WalDecoder> decoder;
-  for (const auto& [path, segment] : segments) {
-    // Of the old timeline only the whole segments before the one with the switch point.
-    if (segment.timeline == 1 && segment.number >= segment_number(switched, kSize)) continue;
-    if (!decoder) {
-      decoder.emplace(WalDecoderOptions{.segment_size = kSize}, segment_begin(segment.number, kSize), [&](const WalRecord& r) {
-        if (const auto* e = std::get_if<EndOfRecovery>(&r.notable)) end_of_recovery = *e;
-        if (std::holds_alternative<RestorePoint>(r.notable)) of_point = r.timeline;
-        EXPECT_EQ(r.timeline <= history->timeline_at(r.start), true);
-      });
-    }
-    if (!decoder->feed(read_file(path)).ok()) break;
-  }
-  ASSERT_TRUE(decoder.has_value());
-  auto control = parse_control_file(read_file(standby.data_directory() + "/global/pg_control"));
-  ASSERT_OK(control);
-  EXPECT_EQ(decoder->last_record(), control->checkpoint);
-  ASSERT_TRUE(end_of_recovery.has_value());
-  EXPECT_EQ(end_of_recovery->timeline, 2u);
-  EXPECT_EQ(end_of_recovery->previous_timeline, 1u);
-  EXPECT_EQ(of_point, 2u);
-}
-
-struct BackupEvents : TarEvents {
-  std::map<std::string, TarEntry> entries;
-  std::map<std::string, Bytes> files;
-  std::string current;
-  Status on_entry(const TarEntry& e) override {
-    current = e.path;
-    entries[e.path] = e;
-    return {};
-  }
-  Status on_data(ByteView b) override {
-    files[current].insert(files[current].end(), b.begin(), b.end());
-    return {};
-  }
-  Status on_end_of_entry() override { return {}; }
-};
-
-TEST(PgBaseBackup, ReadsTheArchivesThatPostgresSends) {
-  auto made = PostgresCluster::create({});
-  ASSERT_OK(made);
-  PostgresCluster& cluster = **made;
-  std::string space = cluster.root_directory() + "/a space", backup = cluster.root_directory() + "/backup";
-  fs::create_directory(space);
-  ASSERT_OK(test::give_to_database_user(space));
-  ASSERT_OK(cluster.start());
-  ASSERT_OK(cluster.psql(fmt::format("CREATE TABLESPACE s LOCATION '{}'", space)));
-  ASSERT_OK(cluster.psql("CREATE TABLE t TABLESPACE s AS SELECT generate_series(1, 30000) AS x; CREATE UNLOGGED TABLE u (x int); CHECKPOINT;"));
-  auto relation = cluster.psql("SELECT pg_relation_filepath('t')");
-  ASSERT_OK(relation);
-  ASSERT_OK(cluster.run({"pg_basebackup", "-D", backup, "-F", "tar", "-X", "none", "-c", "fast", "--no-manifest"}));
-  ASSERT_OK(cluster.stop());
-
-  std::uint64_t seed = std::random_device{}();
-  std::cout << "seed " << seed << "\n";
-  std::mt19937_64 random(seed);
-  std::map<std::string, BackupEvents> archives;
-  for (const auto& e : fs::directory_iterator(backup)) {
-    BackupEvents& events = archives[e.path().filename()];
-    TarReader reader(events);
-    Bytes bytes = read_file(e.path());
-    for (std::size_t at = 0; at < bytes.size();) {
-      std::size_t n = std::min<std::size_t>(1 + random() % 20000, bytes.size() - at);
-      ASSERT_OK(reader.feed(ByteView(bytes).subspan(at, n)));
-      at += n;
-    }
-    ASSERT_OK(reader.finish());
-    auto listed = test::run_checked({"tar", "-tf", e.path()});
-    ASSERT_OK(listed);
-    EXPECT_EQ(static_cast<std::size_t>(std::count(listed->begin(), listed->end(), '\n')), events.entries.size());
-  }
-  ASSERT_EQ(archives.size(), 2u);
-  BackupEvents& base = archives["base.tar"];
-  auto label = parse_backup_label(as_text(base.files["backup_label"]));
-  ASSERT_OK(label);
-  EXPECT_EQ(write_backup_label(*label), as_text(base.files["backup_label"]));
-  auto control = parse_control_file(base.files["global/pg_control"]);
-  ASSERT_OK(control);
-  EXPECT_EQ(control->checkpoint_copy.redo, label->start_wal_location);
-  EXPECT_EQ(control->checkpoint, label->checkpoint_location);
-  // pg_basebackup in tar format asks for the map, and the server then sends no links.
-  auto map = parse_tablespace_map(as_text(base.files["tablespace_map"]));
-  ASSERT_OK(map);
-  ASSERT_EQ(map->size(), 1u);
-  EXPECT_EQ(map->begin()->second, space);
-  std::string oid = std::to_string(map->begin()->first);
-
-  std::size_t pages = 0;
-  auto check = [&](const std::string& path, const Bytes& bytes) {
-    auto file = parse_relation_path(path);
-    if (!file) return;
-    for (std::size_t i = 0; i * kPageSize < bytes.size(); ++i, ++pages) {
-      EXPECT_FALSE(is_suspect(check_page(ByteView(bytes).subspan(i * kPageSize, kPageSize), file->first_block() + static_cast<std::uint32_t>(i)))) << path;
-    }
-  };
-  for (const auto& [path, entry] : base.entries) {
-    bool own = path == "backup_label" || path == "tablespace_map";
-    EXPECT_EQ(backup_treatment(path, entry.type == TarType::kDirectory) == BackupTreatment::kExclude, own) << path;
-    EXPECT_EQ(entry.size, base.files[path].size());
-    check(path, base.files[path]);
-  }
-  for (const auto& [path, bytes] : archives[oid + ".tar"].files) check("pg_tblspc/" + oid + "/" + path, bytes);
-  EXPECT_TRUE(archives[oid + ".tar"].files.contains(relation->substr(("pg_tblspc/" + oid + "/").size()))) << *relation;
-  EXPECT_GT(pages, 1000u);
-  // And the other way round: what is missing is what we would leave out, or the unlogged table.
-  for (const auto& e : fs::recursive_directory_iterator(cluster.data_directory())) {
-    std::string path = fs::relative(e.path(), cluster.data_directory());
-    if (e.is_symlink() || path.starts_with("pg_tblspc/") || base.entries.contains(path)) continue;
-    BackupTreatment treatment = backup_treatment(path, e.is_directory());
-    bool unlogged = fs::exists(e.path().string() + "_init");
-    bool cache = path == "current_logfiles" || path.starts_with("pg_stat/");  // written by the stop after the backup
-    EXPECT_TRUE(treatment != BackupTreatment::kInclude || unlogged || cache) << path;
-  }
 }
 
 INSTANTIATE_TEST_SUITE_P(SegmentSizes, PgWal, ::testing::Values(16, 1), [](const auto& p) { return fmt::format("{}MB", p.param); });

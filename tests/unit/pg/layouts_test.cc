@@ -156,8 +156,7 @@ TEST(ControlFile, ReadsTheKnownVersionsAndRefusesOthers) {
   EXPECT_EQ(parse_control_file(control_bytes(1201)).error().code, ErrorCode::kUnsupported);
 }
 
-TEST(Page, ChecksumFollowsTheDocumentedFormula) {
-  // The formula of checksum_impl.h, written naively for a page whose columns all hold one value; the base values are mixed in.
+TEST(Page, ChecksumCountsEverythingButItself) {
   Bytes page(kPageSize);
   for (std::size_t i = 0; i < page.size(); ++i) page[i] = static_cast<std::uint8_t>(i * 31 + i / 256);
   std::uint16_t sum = page_checksum(page, 5);
