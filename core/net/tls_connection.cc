@@ -21,6 +21,7 @@ namespace {
 constexpr std::size_t kRing = 128 * 1024;
 constexpr std::size_t kRecord = 16 * 1024;  ///< RFC 8446 section 5.1: at most 2^14 bytes of plaintext in a record
 constexpr std::chrono::seconds kLinger{2};
+constexpr std::chrono::milliseconds kRefusalLinger{500};
 
 struct Transfer {
   boost::system::error_code error;
@@ -169,7 +170,7 @@ Task<Status> TlsConnection::run_handshake(Instant deadline) {
     Error error = tls_failure("handshake with", address_);
     if (handshake_.refused) error = handshake_.refused->in("handshake with " + address_);
     // The alert tells the peer why.
-    const Instant soon = std::min(deadline, deadline_in(kLinger));
+    const Instant soon = std::min(deadline, deadline_in(kRefusalLinger));
     if (Status told = co_await flush(soon); told.ok()) co_await linger(soon);
     co_return error;
   }
