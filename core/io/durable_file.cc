@@ -24,7 +24,8 @@ Status write_temporary(FileSystem& fs, const std::string& path, ByteView bytes) 
   return (*file)->sync();
 }
 
-Status write_named(FileSystem& fs, const std::string& path, const std::string& temporary, ByteView bytes, WriteMode mode) {
+Status write_named(FileSystem& fs, const std::string& path, const std::string& temporary, ByteView bytes,
+                   WriteMode mode) {
   STELE_CHECK(write_temporary(fs, temporary, bytes));
   if (mode == WriteMode::kReplace) return fs.rename(temporary, path);
   STELE_CHECK(fs.link(temporary, path));
@@ -47,7 +48,8 @@ Status write_file_durably(FileSystem& fs, const std::string& path, ByteView byte
 Result<Bytes> read_file(FileSystem& fs, const std::string& path, std::uint64_t limit) {
   STELE_TRY(std::unique_ptr<File> file, fs.open(path, OpenMode::kRead));
   STELE_TRY(std::uint64_t size, file->size());
-  if (size > limit) return Error{ErrorCode::kLimit, fmt::format("read {}: {} bytes, at most {} expected", path, size, limit), ""};
+  if (size > limit)
+    return Error{ErrorCode::kLimit, fmt::format("read {}: {} bytes, at most {} expected", path, size, limit), ""};
   return file->read_exactly(0, static_cast<std::size_t>(size));
 }
 
@@ -55,9 +57,10 @@ Status make_directories_durably(FileSystem& fs, const std::string& path) {
   const std::string parent = parent_directory(path);
   auto found = fs.info(path);
   if (found.ok()) {
-    if (found->kind == FileKind::kFile) return Error{ErrorCode::kExists, fmt::format("make directory {}: a file has this name", path), ""};
-    // It may have been made by a process that died before its sync. Levels are made one by one, each synced before the next: those above
-    // an existing one are durable.
+    if (found->kind == FileKind::kFile)
+      return Error{ErrorCode::kExists, fmt::format("make directory {}: a file has this name", path), ""};
+    // It may have been made by a process that died before its sync. Levels are made one by one, each synced before the
+    // next: those above an existing one are durable.
     return fs.sync_directory(parent);
   }
   if (found.error().code != ErrorCode::kNotFound) return found.error();

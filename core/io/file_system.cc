@@ -32,12 +32,15 @@ Result<Bytes> File::read_exactly(std::uint64_t offset, std::size_t size) {
   Bytes out(size);
   STELE_TRY(std::size_t n, read_at(offset, out));
   if (n != size) {
-    return Error{ErrorCode::kDamaged, fmt::format("read {}: ends at byte {}, {} expected", path(), offset + n, offset + size), ""};
+    return Error{ErrorCode::kDamaged,
+                 fmt::format("read {}: ends at byte {}, {} expected", path(), offset + n, offset + size), ""};
   }
   return out;
 }
 
-Status File::write_at(std::uint64_t offset, ByteView bytes) { return write_at(offset, std::span<const ByteView>(&bytes, 1)); }
+Status File::write_at(std::uint64_t offset, ByteView bytes) {
+  return write_at(offset, std::span<const ByteView>(&bytes, 1));
+}
 
 Status File::write_at(std::uint64_t offset, std::span<const ByteView> pieces) {
   std::vector<ByteView> left;

@@ -10,8 +10,9 @@
 
 namespace stele::io {
 
-/// An open file. Owned by one holder; `read_at` may be called from several threads at once, also beside one writer; everything else
-/// by one thread at a time. Destroying it closes it (a failure of that close is not reported: sync before, it is what counts).
+/// An open file. Owned by one holder; `read_at` may be called from several threads at once, also beside one writer;
+/// everything else by one thread at a time. Destroying it closes it (a failure of that close is not reported: sync
+/// before, it is what counts).
 class File {
  public:
   virtual ~File() = default;
@@ -27,8 +28,8 @@ class File {
   /// Writes zeros over the range, really (no hole, no unwritten extent), so that later writes change no metadata.
   Status fill_zero(std::uint64_t offset, std::uint64_t size);
 
-  /// fdatasync: content, and the size where it changed. After a failure nothing written since the last success may be trusted, and a
-  /// later success proves nothing (Linux marks the pages clean).
+  /// fdatasync: content, and the size where it changed. After a failure nothing written since the last success may be
+  /// trusted, and a later success proves nothing (Linux marks the pages clean).
   virtual Status sync_data() = 0;
   /// fsync.
   virtual Status sync() = 0;
@@ -67,8 +68,9 @@ struct FileInfo {
   std::uint64_t size = 0;
 };
 
-/// The seam for the disk: the only road to files for everything that must survive a crash. Thread-safe. Paths are the host's;
-/// symbolic links in the last component are not followed by `info`. Errors come from system_error(): kNotFound, kExists, kDiskFull, kIo.
+/// The seam for the disk: the only road to files for everything that must survive a crash. Thread-safe. Paths are the
+/// host's; symbolic links in the last component are not followed by `info`. Errors come from system_error(): kNotFound,
+/// kExists, kDiskFull, kIo.
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
@@ -90,7 +92,8 @@ class FileSystem {
   virtual Result<FileInfo> info(const std::string& path) = 0;
   /// Bytes that this user may still write on the file system of `path`.
   virtual Result<std::uint64_t> free_bytes(const std::string& path) = 0;
-  /// Creates the file when needed and locks it (flock), or kTemporary naming the holder as it wrote itself into the file.
+  /// Creates the file when needed and locks it (flock), or kTemporary naming the holder as it wrote itself into the
+  /// file.
   virtual Result<std::unique_ptr<FileLock>> try_lock(const std::string& path, std::string_view holder) = 0;
 
   Result<bool> exists(const std::string& path);

@@ -28,7 +28,9 @@ std::uint64_t Journal::max_record_bytes() const {
   return std::min<std::uint64_t>(kMaxRecordBytes, max_batch_bytes() - kBatchHeaderBytes - kRecordHeaderBytes);
 }
 
-std::uint64_t Journal::capacity() const { return options_.max_bytes; }
+std::uint64_t Journal::capacity() const {
+  return options_.max_bytes;
+}
 
 Result<std::vector<RecordId>> Journal::append(std::span<const RecordPieces> records) {
   if (records.empty()) return std::vector<RecordId>{};
@@ -36,12 +38,18 @@ Result<std::vector<RecordId>> Journal::append(std::span<const RecordPieces> reco
   for (RecordPieces record : records) {
     std::uint64_t size = payload_size(record);
     if (size > max_record_bytes()) {
-      return Error{ErrorCode::kLimit, fmt::format("append to journal {}: a record of {} bytes, at most {} are allowed", options_.directory, size, max_record_bytes()), ""};
+      return Error{ErrorCode::kLimit,
+                   fmt::format("append to journal {}: a record of {} bytes, at most {} are allowed", options_.directory,
+                               size, max_record_bytes()),
+                   ""};
     }
     bytes += kRecordHeaderBytes + size;
   }
   if (bytes > max_batch_bytes() || records.size() > kMaxBatchRecords) {
-    return Error{ErrorCode::kLimit, fmt::format("append to journal {}: a batch of {} records and {} bytes is too large", options_.directory, records.size(), bytes), ""};
+    return Error{ErrorCode::kLimit,
+                 fmt::format("append to journal {}: a batch of {} records and {} bytes is too large",
+                             options_.directory, records.size(), bytes),
+                 ""};
   }
 
   std::lock_guard append_lock(append_mutex_);
@@ -59,12 +67,14 @@ Result<std::vector<RecordId>> Journal::append(std::span<const RecordPieces> reco
     segment = current_;
   }
   std::vector<RecordId> ids;
-  if (Status written = write_batch(*segment, records, bytes, ids); !written.ok()) return abandon(segment, written.error());
+  if (Status written = write_batch(*segment, records, bytes, ids); !written.ok())
+    return abandon(segment, written.error());
   failed_ = false;
   return ids;
 }
 
-Status Journal::write_batch(Segment& segment, std::span<const RecordPieces> records, std::uint64_t bytes, std::vector<RecordId>& ids) {
+Status Journal::write_batch(Segment& segment, std::span<const RecordPieces> records, std::uint64_t bytes,
+                            std::vector<RecordId>& ids) {
   static const Bytes kPadding(kJournalBlock);
   const std::uint64_t incarnation = segment.header.incarnation;
   const std::uint64_t start = align_to_block(segment.end);
@@ -80,7 +90,8 @@ Status Journal::write_batch(Segment& segment, std::span<const RecordPieces> reco
     pieces.insert(pieces.end(), record.begin(), record.end());
     at += kRecordHeaderBytes + payload_size(record);
   }
-  // Whole blocks: the kernel need not read the rest of a block before it changes part of it, and no later write touches this block.
+  // Whole blocks: the kernel need not read the rest of a block before it changes part of it, and no later write touches
+  // this block.
   pieces.push_back(ByteView(kPadding).first(static_cast<std::size_t>(align_to_block(at) - at)));
   STELE_CHECK(segment.file->write_at(start, pieces));
   STELE_CHECK(segment.file->sync_data());
@@ -100,10 +111,14 @@ Error Journal::abandon(const SegmentPtr& segment, const Error& cause) {
   segment->abandoned = true;
   current_.reset();
   retire_released_locked();
-  return cause.in("append to journal").with_hint("the disk refused a write: look at the kernel log; the file is not used again, what was acknowledged is kept");
+  return cause.in("append to journal")
+      .with_hint(
+          "the disk refused a write: look at the kernel log; the file is not used again, what was acknowledged is "
+          "kept");
 }
 
-/// Takes the next file into use. Its header says where the one before ended, so that this one's existence proves those bytes.
+/// Takes the next file into use. Its header says where the one before ended, so that this one's existence proves those
+/// bytes.
 Status Journal::activate_next() {
   SegmentPtr old;
   std::uint64_t oldest = 0;
@@ -150,7 +165,8 @@ Status Journal::activate_next() {
     retire_released_locked();
   }
   for (const SegmentPtr& segment : doomed) {
-    // The new header's `oldest_file` is behind these files: nobody misses them. One that cannot be removed now is removed at the next opening.
+    // The new header's `oldest_file` is behind these files: nobody misses them. One that cannot be removed now is
+    // removed at the next opening.
     if (segment->header.sequence < oldest) {
       (void)fs_.unlink(segment->path);
     } else {
@@ -168,21 +184,26 @@ Result<Bytes> Journal::read(RecordId id) {
     segment = find_locked(id.file);
     if (segment && segment->find(id.offset) == segment->records.size()) segment.reset();
   }
-  if (!segment) return Error{ErrorCode::kNotFound, fmt::format("read journal record {}/{}: no such record", id.file, id.offset), ""};
+  if (!segment)
+    return Error{ErrorCode::kNotFound, fmt::format("read journal record {}/{}: no such record", id.file, id.offset),
+                 ""};
   const auto damaged = [&](std::string_view why) {
-    return Error{ErrorCode::kDamaged, fmt::format("read {} at {}: {}", segment->path, id.offset, why), "the disk changed or lost acknowledged bytes"};
+    return Error{ErrorCode::kDamaged, fmt::format("read {} at {}: {}", segment->path, id.offset, why),
+                 "the disk changed or lost acknowledged bytes"};
   };
   STELE_TRY(Bytes head, segment->file->read_exactly(id.offset, kRecordHeaderBytes));
   auto header = decode_record_header(head);
   if (!header) return damaged("not a record");
   STELE_TRY(Bytes payload, segment->file->read_exactly(id.offset + kRecordHeaderBytes, header->length));
-  if (!record_matches(*header, payload, segment->header.incarnation, id.offset)) return damaged("the record does not match its checksum");
+  if (!record_matches(*header, payload, segment->header.incarnation, id.offset))
+    return damaged("the record does not match its checksum");
   return payload;
 }
 
 Journal::SegmentPtr Journal::find_locked(std::uint64_t sequence) const {
-  auto at = std::lower_bound(live_.begin(), live_.end(), sequence,
-                             [](const SegmentPtr& segment, std::uint64_t wanted) { return segment->header.sequence < wanted; });
+  auto at = std::lower_bound(live_.begin(), live_.end(), sequence, [](const SegmentPtr& segment, std::uint64_t wanted) {
+    return segment->header.sequence < wanted;
+  });
   return at != live_.end() && (*at)->header.sequence == sequence ? *at : nullptr;
 }
 

@@ -14,18 +14,24 @@ constexpr std::uint64_t kSmallestFile = 64u << 10;
 constexpr std::uint64_t kLargestFile = 1u << 30;
 
 Status check_options(const JournalOptions& options) {
-  if (options.file_bytes % kJournalBlock != 0 || options.file_bytes < kSmallestFile || options.file_bytes > kLargestFile) {
-    return Error{ErrorCode::kConfig, fmt::format("journal files of {} bytes", options.file_bytes), "a multiple of 4096 between 64 KiB and 1 GiB"};
+  if (options.file_bytes % kJournalBlock != 0 || options.file_bytes < kSmallestFile ||
+      options.file_bytes > kLargestFile) {
+    return Error{ErrorCode::kConfig, fmt::format("journal files of {} bytes", options.file_bytes),
+                 "a multiple of 4096 between 64 KiB and 1 GiB"};
   }
   if (options.max_bytes < 2 * options.file_bytes) {
-    return Error{ErrorCode::kConfig, fmt::format("a journal of {} bytes with files of {}", options.max_bytes, options.file_bytes), "give room for at least two files"};
+    return Error{ErrorCode::kConfig,
+                 fmt::format("a journal of {} bytes with files of {}", options.max_bytes, options.file_bytes),
+                 "give room for at least two files"};
   }
   return {};
 }
 
 }  // namespace
 
-std::uint64_t Journal::file_count_locked() const { return live_.size() + free_.size() + unreadable_.size(); }
+std::uint64_t Journal::file_count_locked() const {
+  return live_.size() + free_.size() + unreadable_.size();
+}
 
 /// A zero-filled, synced file under its final name; the name is durable too. The caller holds create_mutex_.
 Result<Journal::SegmentPtr> Journal::create_file() {
@@ -72,7 +78,9 @@ Result<Journal::SegmentPtr> Journal::take_free() {
   {
     std::lock_guard lock(mutex_);
     if ((file_count_locked() + 1) * options_.file_bytes > options_.max_bytes) {
-      return Error{ErrorCode::kLimit, fmt::format("journal {}: all of its {} bytes hold records that are still needed", options_.directory, options_.max_bytes),
+      return Error{ErrorCode::kLimit,
+                   fmt::format("journal {}: all of its {} bytes hold records that are still needed", options_.directory,
+                               options_.max_bytes),
                    "look why records are not released, or raise its limit"};
     }
   }
@@ -97,7 +105,8 @@ bool Journal::wants_spare() const {
   return !current_ || current_->end > current_->size / 2;
 }
 
-Result<std::unique_ptr<Journal>> Journal::open(FileSystem& fs, RandomSource& random, JournalOptions options, const JournalVisitor& visitor) {
+Result<std::unique_ptr<Journal>> Journal::open(FileSystem& fs, RandomSource& random, JournalOptions options,
+                                               const JournalVisitor& visitor) {
   STELE_CHECK(check_options(options));
   std::unique_ptr<Journal> journal(new Journal(fs, random, std::move(options)));
   STELE_CHECK(make_directories_durably(fs, journal->options_.directory));
@@ -125,7 +134,8 @@ Status Journal::recover(const JournalVisitor& visitor) {
   }
   auto missing = found.missing.begin();
   for (JournalFile& file : found.chain) {
-    for (; missing != found.missing.end() && missing->file < file.header.sequence; ++missing) STELE_CHECK(damage(*missing));
+    for (; missing != found.missing.end() && missing->file < file.header.sequence; ++missing)
+      STELE_CHECK(damage(*missing));
     const bool last = &file == &found.chain.back();
     auto segment = std::make_shared<Segment>();
     const auto deliver = [&](const ScannedBatch& batch) -> Status {
@@ -171,8 +181,8 @@ Status Journal::recover(const JournalVisitor& visitor) {
   return {};
 }
 
-/// What was found in the last file may be in the page cache only, also when it was synced with success after a failure: it is written
-/// again, so that the pages are dirty, and synced, before any of it counts.
+/// What was found in the last file may be in the page cache only, also when it was synced with success after a failure:
+/// it is written again, so that the pages are dirty, and synced, before any of it counts.
 Status Journal::rewrite_tail(Segment& segment, const std::optional<ScannedBatch>& tail) {
   const Bytes header = encode_journal_header(segment.header);
   STELE_CHECK(segment.file->write_at(0, header));
@@ -182,7 +192,8 @@ Status Journal::rewrite_tail(Segment& segment, const std::optional<ScannedBatch>
   return segment.file->sync_data();
 }
 
-/// Files that hold nothing that counts: used again, or removed when they are of another size or more than the limit allows.
+/// Files that hold nothing that counts: used again, or removed when they are of another size or more than the limit
+/// allows.
 Status Journal::adopt_others(std::vector<JournalFile> others) {
   for (JournalFile& file : others) {
     next_sequence_ = std::max(next_sequence_, file.header.sequence + 1);

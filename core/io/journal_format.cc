@@ -1,8 +1,7 @@
 #include "core/io/journal_format.h"
 
-#include <xxhash.h>
-
 #include <fmt/format.h>
+#include <xxhash.h>
 
 #include <memory>
 
@@ -38,7 +37,8 @@ std::uint64_t batch_checksum(ByteView fields, std::uint64_t incarnation, std::ui
   return hash.value();
 }
 
-std::uint64_t record_checksum(std::uint32_t length, std::span<const ByteView> pieces, std::uint64_t incarnation, std::uint64_t offset) {
+std::uint64_t record_checksum(std::uint32_t length, std::span<const ByteView> pieces, std::uint64_t incarnation,
+                              std::uint64_t offset) {
   Hash hash;
   hash.add(static_cast<std::uint64_t>(length));
   for (ByteView piece : pieces) hash.add(piece);
@@ -68,7 +68,9 @@ Bytes encode_journal_header(const JournalFileHeader& header) {
 }
 
 Result<JournalFileHeader> decode_journal_header(ByteView bytes) {
-  const auto damaged = [](std::string_view why) { return Error{ErrorCode::kDamaged, fmt::format("journal file header: {}", why), ""}; };
+  const auto damaged = [](std::string_view why) {
+    return Error{ErrorCode::kDamaged, fmt::format("journal file header: {}", why), ""};
+  };
   if (bytes.size() < kJournalHeaderBytes) return damaged("ends early");
   bytes = bytes.first(kJournalHeaderBytes);
   ByteReader reader(bytes);
@@ -89,10 +91,13 @@ Result<JournalFileHeader> decode_journal_header(ByteView bytes) {
   // The checksum first: only an intact header can say that it is of another version.
   if (checksum != XXH3_64bits(bytes.data(), kJournalHeaderBytes - 8)) return damaged("its checksum differs");
   if (version != kJournalVersion) {
-    return Error{ErrorCode::kUnsupported, fmt::format("journal file header: version {}", version), "use the program that wrote it, or a newer one"};
+    return Error{ErrorCode::kUnsupported, fmt::format("journal file header: version {}", version),
+                 "use the program that wrote it, or a newer one"};
   }
-  if (block != kJournalBlock || (flags & ~kFlagPreviousAbandoned) != 0 || reserved != 0) return damaged("a field has an impossible value");
-  if (header.previous_file >= header.sequence && header.sequence != 0) return damaged("the file before it is not older");
+  if (block != kJournalBlock || (flags & ~kFlagPreviousAbandoned) != 0 || reserved != 0)
+    return damaged("a field has an impossible value");
+  if (header.previous_file >= header.sequence && header.sequence != 0)
+    return damaged("the file before it is not older");
   header.previous_abandoned = (flags & kFlagPreviousAbandoned) != 0;
   return header;
 }

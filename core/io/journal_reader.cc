@@ -7,7 +7,8 @@
 namespace stele::io {
 
 Error JournalDamage::error() const {
-  return Error{ErrorCode::kDamaged, fmt::format("journal {}: bytes {} to {} of file {} are lost: {}", path, from, to, file, reason),
+  return Error{ErrorCode::kDamaged,
+               fmt::format("journal {}: bytes {} to {} of file {} are lost: {}", path, from, to, file, reason),
                "what was acknowledged there must come from another receiver; keep the file and look at the disk"};
 }
 
@@ -31,7 +32,8 @@ Result<JournalDirectory> stable_directory(FileSystem& fs, const std::string& pat
     if (fingerprint(before) == fingerprint(after)) return after;
     before = std::move(after);
   }
-  return Error{ErrorCode::kTemporary, fmt::format("read journal {}: its files change faster than they can be listed", path), "try again"};
+  return Error{ErrorCode::kTemporary,
+               fmt::format("read journal {}: its files change faster than they can be listed", path), "try again"};
 }
 
 }  // namespace
@@ -47,7 +49,8 @@ Result<JournalSummary> read_journal(FileSystem& fs, const std::string& directory
 
   auto missing = found.missing.begin();
   for (const JournalFile& file : found.chain) {
-    for (; missing != found.missing.end() && missing->file < file.header.sequence; ++missing) STELE_CHECK(damage(*missing));
+    for (; missing != found.missing.end() && missing->file < file.header.sequence; ++missing)
+      STELE_CHECK(damage(*missing));
     auto scan = scan_file(file, [&](ScannedBatch batch) -> Status {
       for (const ScannedRecord& record : batch.records) {
         ++summary.records;

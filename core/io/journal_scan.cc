@@ -37,7 +37,8 @@ void build_chain(std::vector<JournalFile> all, const std::string& directory, Jou
       if (previous == nullptr || previous->header.sequence != newer.previous_file) {
         if (newer.previous_end > kJournalDataStart) {
           out.missing.push_back({directory, newer.previous_file, kJournalDataStart, newer.previous_end,
-                                 "the file, and what lay between it and the one found before it, is missing or its header is unreadable"});
+                                 "the file, and what lay between it and the one found before it, is missing or its "
+                                 "header is unreadable"});
         }
         if (previous == nullptr || previous->header.sequence < oldest) break;
       } else {
@@ -57,7 +58,8 @@ void build_chain(std::vector<JournalFile> all, const std::string& directory, Jou
   }
 }
 
-/// Checks a batch's records; returns how many bytes of the batch are intact (all of them, or up to the first bad record).
+/// Checks a batch's records; returns how many bytes of the batch are intact (all of them, or up to the first bad
+/// record).
 std::size_t check_records(ScannedBatch& batch, const BatchHeader& header, std::uint64_t incarnation) {
   std::size_t at = kBatchHeaderBytes;
   ByteView bytes = batch.bytes;
@@ -72,7 +74,8 @@ std::size_t check_records(ScannedBatch& batch, const BatchHeader& header, std::u
   return at;
 }
 
-/// The end of the last batch of this incarnation behind `from`. Only to tell damage from a torn tail: what it finds is never recovered.
+/// The end of the last batch of this incarnation behind `from`. Only to tell damage from a torn tail: what it finds is
+/// never recovered.
 Result<std::optional<std::uint64_t>> find_later_batch(const JournalFile& file, std::uint64_t from) {
   std::optional<std::uint64_t> end;
   Bytes buffer(1u << 20);
@@ -80,7 +83,8 @@ Result<std::optional<std::uint64_t>> find_later_batch(const JournalFile& file, s
     STELE_TRY(std::size_t n, file.file->read_at(from, buffer));
     if (n < kBatchHeaderBytes) break;
     for (std::size_t at = 0; at + kBatchHeaderBytes <= n; at += kJournalBlock) {
-      auto header = decode_batch_header(ByteView(buffer).subspan(at, kBatchHeaderBytes), file.header.incarnation, from + at);
+      auto header =
+          decode_batch_header(ByteView(buffer).subspan(at, kBatchHeaderBytes), file.header.incarnation, from + at);
       if (header) end = from + at + header->bytes;
     }
     from += buffer.size();
@@ -90,7 +94,9 @@ Result<std::optional<std::uint64_t>> find_later_batch(const JournalFile& file, s
 
 }  // namespace
 
-std::string journal_file_name(std::uint64_t number) { return fmt::format("{:08x}{}", number, kSuffix); }
+std::string journal_file_name(std::uint64_t number) {
+  return fmt::format("{:08x}{}", number, kSuffix);
+}
 
 Result<JournalFileHeader> read_journal_header(File& file) {
   std::optional<JournalFileHeader> best;

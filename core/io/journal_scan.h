@@ -11,7 +11,7 @@ struct JournalFile {
   std::unique_ptr<File> file;
   std::uint64_t size = 0;
   JournalFileHeader header;
-  std::optional<std::uint64_t> synced_end;     ///< known from the next file's header; none: this was the last one
+  std::optional<std::uint64_t> synced_end;  ///< known from the next file's header; none: this was the last one
   bool abandoned = false;
 };
 
@@ -22,11 +22,11 @@ struct UnreadableFile {
 };
 
 struct JournalDirectory {
-  std::vector<JournalFile> chain;              ///< in sequence order: every file that may hold records that count
-  std::vector<JournalFile> others;             ///< never used, or released before, or never got a record
+  std::vector<JournalFile> chain;   ///< in sequence order: every file that may hold records that count
+  std::vector<JournalFile> others;  ///< never used, or released before, or never got a record
   std::vector<UnreadableFile> unreadable;
-  std::vector<JournalDamage> missing;          ///< files that the chain names and that are not there; in sequence order
-  std::vector<std::string> unfinished;         ///< paths of files that were being created
+  std::vector<JournalDamage> missing;   ///< files that the chain names and that are not there; in sequence order
+  std::vector<std::string> unfinished;  ///< paths of files that were being created
   std::uint64_t highest_name = 0;
 };
 
@@ -47,17 +47,18 @@ struct ScannedRecord {
 
 struct ScannedBatch {
   std::uint64_t offset = 0;
-  Bytes bytes;                                 ///< as on disk, without padding
-  std::vector<ScannedRecord> records;          ///< views into `bytes`
+  Bytes bytes;                         ///< as on disk, without padding
+  std::vector<ScannedRecord> records;  ///< views into `bytes`
 };
 
 struct FileScan {
-  std::uint64_t end = kJournalDataStart;       ///< behind the last byte that counts (with damage: that was written)
+  std::uint64_t end = kJournalDataStart;  ///< behind the last byte that counts (with damage: that was written)
   std::optional<JournalDamage> damage;
   bool torn = false;
 };
 
-/// Gives the file's batches in order, up to the synced end, the torn tail or the first damage (then also what is intact of that batch).
+/// Gives the file's batches in order, up to the synced end, the torn tail or the first damage (then also what is intact
+/// of that batch).
 Result<FileScan> scan_file(const JournalFile& file, const std::function<Status(ScannedBatch)>& on_batch);
 
 }  // namespace stele::io

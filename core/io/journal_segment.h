@@ -4,8 +4,8 @@
 
 namespace stele::io {
 
-/// A journal file in use, or ready for use. Guarded by Journal::mutex_, except `file`, `header` and `path`, which do not change while the
-/// segment is known to others than its creator.
+/// A journal file in use, or ready for use. Guarded by Journal::mutex_, except `file`, `header` and `path`, which do
+/// not change while the segment is known to others than its creator.
 struct Journal::Segment {
   std::string path;
   std::shared_ptr<File> file;
@@ -15,7 +15,7 @@ struct Journal::Segment {
   std::vector<std::uint32_t> records;     ///< offsets, ascending
   std::vector<bool> released;             ///< parallel to `records`
   std::size_t unreleased = 0;
-  bool damaged = false;                   ///< and the damage was not released
+  bool damaged = false;  ///< and the damage was not released
   bool abandoned = false;
 
   void add_record(std::uint64_t offset) {

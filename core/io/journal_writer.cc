@@ -5,14 +5,19 @@
 namespace stele::io {
 
 JournalWriter::JournalWriter(Journal& journal, Options options)
-    : journal_(journal), options_(options), batch_limit_(static_cast<std::size_t>(std::min<std::uint64_t>(options.max_batch_bytes, journal.max_batch_bytes()))) {
+    : journal_(journal),
+      options_(options),
+      batch_limit_(
+          static_cast<std::size_t>(std::min<std::uint64_t>(options.max_batch_bytes, journal.max_batch_bytes()))) {
   if (options_.threads) {
     writer_ = std::thread([this] { run(); });
     preparer_ = std::thread([this] { run_preparer(); });
   }
 }
 
-JournalWriter::~JournalWriter() { stop(); }
+JournalWriter::~JournalWriter() {
+  stop();
+}
 
 Status JournalWriter::submit(std::vector<OwnedRecord> records, Callback callback) {
   Request request{std::move(records), 0, std::move(callback)};
@@ -23,10 +28,14 @@ Status JournalWriter::submit(std::vector<OwnedRecord> records, Callback callback
   std::lock_guard lock(mutex_);
   if (stopping_) return Error{ErrorCode::kCancelled, "write to the journal: it is stopping", ""};
   if (request.bytes + kBatchHeaderBytes > batch_limit_ || request.records.size() > kMaxBatchRecords) {
-    return Error{ErrorCode::kLimit, fmt::format("write to the journal: {} records with {} bytes do not fit in one batch", request.records.size(), request.bytes), ""};
+    return Error{ErrorCode::kLimit,
+                 fmt::format("write to the journal: {} records with {} bytes do not fit in one batch",
+                             request.records.size(), request.bytes),
+                 ""};
   }
   if (queued_bytes_ + request.bytes > options_.max_queue_bytes) {
-    return Error{ErrorCode::kLimit, fmt::format("write to the journal: {} bytes are waiting already", queued_bytes_), "the disk is slower than what arrives"};
+    return Error{ErrorCode::kLimit, fmt::format("write to the journal: {} bytes are waiting already", queued_bytes_),
+                 "the disk is slower than what arrives"};
   }
   queued_bytes_ += request.bytes;
   queue_.push_back(std::move(request));
@@ -44,7 +53,8 @@ std::vector<JournalWriter::Request> JournalWriter::take_batch_locked() {
   std::size_t bytes = kBatchHeaderBytes, records = 0;
   while (!queue_.empty()) {
     Request& next = queue_.front();
-    if (!batch.empty() && (bytes + next.bytes > batch_limit_ || records + next.records.size() > kMaxBatchRecords)) break;
+    if (!batch.empty() && (bytes + next.bytes > batch_limit_ || records + next.records.size() > kMaxBatchRecords))
+      break;
     bytes += next.bytes;
     records += next.records.size();
     batch.push_back(std::move(next));

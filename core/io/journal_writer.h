@@ -7,8 +7,8 @@
 
 namespace stele::io {
 
-/// Group commit: one thread around a Journal. Everything queued while a sync runs goes into the next batch, so that one fdatasync
-/// acknowledges the records of many sites at once. A second thread prepares files ahead.
+/// Group commit: one thread around a Journal. Everything queued while a sync runs goes into the next batch, so that one
+/// fdatasync acknowledges the records of many sites at once. A second thread prepares files ahead.
 class JournalWriter {
  public:
   using Callback = std::function<void(Result<std::vector<RecordId>>)>;
@@ -16,8 +16,8 @@ class JournalWriter {
   using OwnedRecord = std::vector<Bytes>;
 
   struct Options {
-    std::size_t max_queue_bytes = 32u << 20;   ///< submit beyond it is kLimit
-    std::size_t max_batch_bytes = 8u << 20;    ///< written with one sync
+    std::size_t max_queue_bytes = 32u << 20;  ///< submit beyond it is kLimit
+    std::size_t max_batch_bytes = 8u << 20;   ///< written with one sync
     /// false: no thread; the owner calls `run_once()` (tests, simulation).
     bool threads = true;
   };
@@ -28,12 +28,13 @@ class JournalWriter {
   JournalWriter(const JournalWriter&) = delete;
   JournalWriter& operator=(const JournalWriter&) = delete;
 
-  /// Queues records that are to be durable together. The callback runs exactly once, on the journal's thread, in submit order, with the
-  /// ids or the error of the batch; it must not block and must not throw. A refused submit (kLimit: queue full, request larger than a
-  /// batch; kCancelled: stopping) does not call it. Thread-safe.
+  /// Queues records that are to be durable together. The callback runs exactly once, on the journal's thread, in submit
+  /// order, with the ids or the error of the batch; it must not block and must not throw. A refused submit (kLimit:
+  /// queue full, request larger than a batch; kCancelled: stopping) does not call it. Thread-safe.
   Status submit(std::vector<OwnedRecord> records, Callback callback);
 
-  /// Writes one batch of what is queued and runs its callbacks, on the caller's thread; false when nothing was queued. Only without threads.
+  /// Writes one batch of what is queued and runs its callbacks, on the caller's thread; false when nothing was queued.
+  /// Only without threads.
   bool run_once();
   /// Refuses further submits, writes what is queued and joins. Idempotent.
   void stop();

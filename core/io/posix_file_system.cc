@@ -200,9 +200,11 @@ Result<std::unique_ptr<FileLock>> PosixFileSystem::try_lock(const std::string& p
     return Error{ErrorCode::kTemporary, "lock " + path + ": held by " + (who.empty() ? "another process" : who),
                  "two programs must not use one directory; stop the other one"};
   }
-  // The text is for people; a lock without it is still a lock, so a full disk here is an error only because it will be one later.
+  // The text is for people; a lock without it is still a lock, so a full disk here is an error only because it will be
+  // one later.
   std::string text = std::string(holder).substr(0, 96) + ", pid " + std::to_string(::getpid());
-  if (::ftruncate(fd.get(), 0) != 0 || ::pwrite(fd.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+  if (::ftruncate(fd.get(), 0) != 0 ||
+      ::pwrite(fd.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
     return system_error("write lock", path, errno);
   }
   return std::unique_ptr<FileLock>(std::make_unique<PosixLock>(std::move(fd)));

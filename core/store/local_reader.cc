@@ -6,8 +6,12 @@
 
 namespace stele::store {
 
-std::string objects_directory(const std::string& root) { return root + "/objects"; }
-std::string journal_directory(const std::string& root) { return root + "/journal"; }
+std::string objects_directory(const std::string& root) {
+  return root + "/objects";
+}
+std::string journal_directory(const std::string& root) {
+  return root + "/journal";
+}
 
 Result<std::unique_ptr<ObjectReader>> open_local_reader(io::FileSystem& fs, const std::string& root) {
   auto found = fs.info(objects_directory(root));
@@ -27,7 +31,8 @@ Result<std::vector<ObjectInfo>> LocalReader::list(std::string_view prefix) {
   return out;
 }
 
-Status LocalReader::walk(const std::string& directory, const std::string& name, std::string_view prefix, std::vector<ObjectInfo>& out) {
+Status LocalReader::walk(const std::string& directory, const std::string& name, std::string_view prefix,
+                         std::vector<ObjectInfo>& out) {
   auto entries = fs_.list_directory(directory);
   // A directory that is not there holds nothing; one that vanishes meanwhile held nothing either.
   if (!entries.ok() && entries.error().code == ErrorCode::kNotFound) return {};
@@ -52,12 +57,15 @@ Status LocalReader::walk(const std::string& directory, const std::string& name, 
 
 Result<Bytes> LocalReader::read(std::string_view name, std::uint64_t offset, std::size_t length) {
   STELE_CHECK(check_object_name(name));
-  if (length > kMaxReadBytes) return Error{ErrorCode::kLimit, fmt::format("read object {}: {} bytes at once", name, length), ""};
+  if (length > kMaxReadBytes)
+    return Error{ErrorCode::kLimit, fmt::format("read object {}: {} bytes at once", name, length), ""};
   STELE_TRY(std::unique_ptr<io::File> file, fs_.open(fmt::format("{}/{}", objects_, name), io::OpenMode::kRead));
   // The size first: a length that a hostile index gave must not cost memory.
   STELE_TRY(std::uint64_t have, file->size());
   if (offset > have || length > have - offset) {
-    return Error{ErrorCode::kDamaged, fmt::format("read object {}: it has {} bytes, {} at {} were expected", name, have, length, offset), ""};
+    return Error{ErrorCode::kDamaged,
+                 fmt::format("read object {}: it has {} bytes, {} at {} were expected", name, have, length, offset),
+                 ""};
   }
   return file->read_exactly(offset, length);
 }
@@ -66,7 +74,8 @@ Result<std::uint64_t> LocalReader::size(std::string_view name) {
   STELE_CHECK(check_object_name(name));
   const std::string path = fmt::format("{}/{}", objects_, name);
   STELE_TRY(io::FileInfo found, fs_.info(path));
-  if (found.kind != io::FileKind::kFile) return Error{ErrorCode::kNotFound, fmt::format("object {}: not a file", name), ""};
+  if (found.kind != io::FileKind::kFile)
+    return Error{ErrorCode::kNotFound, fmt::format("object {}: not a file", name), ""};
   return found.size;
 }
 

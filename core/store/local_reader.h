@@ -18,7 +18,8 @@ class LocalReader final : public ObjectReader {
   Result<std::uint64_t> size(std::string_view name) override;
 
  private:
-  Status walk(const std::string& directory, const std::string& name, std::string_view prefix, std::vector<ObjectInfo>& out);
+  Status walk(const std::string& directory, const std::string& name, std::string_view prefix,
+              std::vector<ObjectInfo>& out);
 
   io::FileSystem& fs_;
   const std::string objects_;

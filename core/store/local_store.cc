@@ -9,7 +9,9 @@ namespace stele::store {
 
 namespace {
 
-std::string temporary_directory(const std::string& root) { return root + "/tmp"; }
+std::string temporary_directory(const std::string& root) {
+  return root + "/tmp";
+}
 
 constexpr std::size_t kCompareBytes = 1u << 20;
 
@@ -31,7 +33,8 @@ Result<bool> same_content(io::File& a, io::File& b) {
 /// Collects small appends, so that many chunks do not become many system calls.
 class LocalStore::Staged final : public StagedObject {
  public:
-  Staged(io::FileSystem& fs, std::unique_ptr<io::File> file, std::string name) : fs_(fs), file_(std::move(file)), name_(std::move(name)) {}
+  Staged(io::FileSystem& fs, std::unique_ptr<io::File> file, std::string name)
+      : fs_(fs), file_(std::move(file)), name_(std::move(name)) {}
   ~Staged() override {
     // Best effort: what stays is removed when the store is opened next.
     (void)fs_.unlink(file_->path());
@@ -98,10 +101,18 @@ Result<std::unique_ptr<LocalStore>> LocalStore::open(io::FileSystem& fs, std::st
   return store;
 }
 
-Result<std::vector<ObjectInfo>> LocalStore::list(std::string_view prefix) { return reader_->list(prefix); }
-Result<Bytes> LocalStore::read(std::string_view name, std::uint64_t offset, std::size_t length) { return reader_->read(name, offset, length); }
-Result<std::uint64_t> LocalStore::size(std::string_view name) { return reader_->size(name); }
-Result<std::uint64_t> LocalStore::free_bytes() { return fs_.free_bytes(root_); }
+Result<std::vector<ObjectInfo>> LocalStore::list(std::string_view prefix) {
+  return reader_->list(prefix);
+}
+Result<Bytes> LocalStore::read(std::string_view name, std::uint64_t offset, std::size_t length) {
+  return reader_->read(name, offset, length);
+}
+Result<std::uint64_t> LocalStore::size(std::string_view name) {
+  return reader_->size(name);
+}
+Result<std::uint64_t> LocalStore::free_bytes() {
+  return fs_.free_bytes(root_);
+}
 
 Result<std::unique_ptr<StagedObject>> LocalStore::stage(std::string_view name) {
   STELE_CHECK(check_object_name(name));
@@ -144,7 +155,8 @@ Status LocalStore::publish(Staged& staged, std::set<std::string>& directories) {
     if (!existing.ok()) return existing.error().in(fmt::format("put object {}: the name is taken", staged.name()));
     STELE_TRY(bool same, same_content(staged.file(), **existing));
     if (!same) {
-      return Error{ErrorCode::kExists, fmt::format("put object {}: the name is taken by other content", staged.name()), "objects are never overwritten"};
+      return Error{ErrorCode::kExists, fmt::format("put object {}: the name is taken by other content", staged.name()),
+                   "objects are never overwritten"};
     }
     linked = {};
   }

@@ -9,19 +9,20 @@
 
 namespace stele::store {
 
-/// Where things lie in a store directory: ROOT/objects/NAME are the objects, ROOT/tmp what is being written, ROOT/journal the receiver's
-/// journal, ROOT/lock the owner's lock.
+/// Where things lie in a store directory: ROOT/objects/NAME are the objects, ROOT/tmp what is being written,
+/// ROOT/journal the receiver's journal, ROOT/lock the owner's lock.
 std::string journal_directory(const std::string& root);
 
-/// Reads a store directory and touches nothing, also while a receiver owns it. kNotFound when ROOT/objects is not there.
+/// Reads a store directory and touches nothing, also while a receiver owns it. kNotFound when ROOT/objects is not
+/// there.
 Result<std::unique_ptr<ObjectReader>> open_local_reader(io::FileSystem& fs, const std::string& root);
 
-/// A store in a local directory. Objects appear by link(2) from ROOT/tmp after fsync, never over an existing name; every new directory
-/// level is synced in its parent.
+/// A store in a local directory. Objects appear by link(2) from ROOT/tmp after fsync, never over an existing name;
+/// every new directory level is synced in its parent.
 class LocalStore final : public ObjectStore {
  public:
-  /// Creates what is missing, takes the owner's lock (kTemporary: another process has it; `holder` is what it wrote about itself) and
-  /// removes what a dead owner left in ROOT/tmp.
+  /// Creates what is missing, takes the owner's lock (kTemporary: another process has it; `holder` is what it wrote
+  /// about itself) and removes what a dead owner left in ROOT/tmp.
   static Result<std::unique_ptr<LocalStore>> open(io::FileSystem& fs, std::string root, std::string_view holder);
   ~LocalStore() override;
 

@@ -9,7 +9,9 @@ namespace {
 bool component_ok(std::string_view part) {
   if (part.empty() || part.size() > kMaxComponentBytes || part == "." || part == "..") return false;
   for (char c : part) {
-    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-')) return false;
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+          c == '-'))
+      return false;
   }
   return true;
 }
@@ -24,12 +26,15 @@ Status check_object_name(std::string_view name) {
     at = slash + 1;
   }
   if (ok) return {};
-  return Error{ErrorCode::kUsage, fmt::format("'{}' is not an object name", name.substr(0, 64)), "components of A-Z, a-z, 0-9, '.', '_', '-', joined by '/'"};
+  return Error{ErrorCode::kUsage, fmt::format("'{}' is not an object name", name.substr(0, 64)),
+               "components of A-Z, a-z, 0-9, '.', '_', '-', joined by '/'"};
 }
 
 Result<Bytes> ObjectReader::read_all(std::string_view name, std::size_t limit) {
   STELE_TRY(std::uint64_t length, size(name));
-  if (length > limit) return Error{ErrorCode::kLimit, fmt::format("read object {}: {} bytes, at most {} expected", name, length, limit), ""};
+  if (length > limit)
+    return Error{ErrorCode::kLimit, fmt::format("read object {}: {} bytes, at most {} expected", name, length, limit),
+                 ""};
   return read(name, 0, static_cast<std::size_t>(length));
 }
 

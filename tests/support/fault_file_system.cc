@@ -22,15 +22,17 @@ std::vector<std::string> split(const std::string& path) {
 
 void copy_range(const Bytes& from, Bytes& to, std::uint64_t begin, std::uint64_t end) {
   end = std::min<std::uint64_t>({end, from.size(), to.size()});
-  if (begin < end) std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(begin), end - begin, to.begin() + static_cast<std::ptrdiff_t>(begin));
+  if (begin < end)
+    std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(begin), end - begin,
+                to.begin() + static_cast<std::ptrdiff_t>(begin));
 }
 
 }  // namespace
 
 struct FaultFileSystem::Node {
   io::FileKind kind = io::FileKind::kFile;
-  Bytes data, durable;            // of a file: what is visible, what survives
-  std::set<std::uint64_t> dirty;  // pages that a sync would store
+  Bytes data, durable;                                      // of a file: what is visible, what survives
+  std::set<std::uint64_t> dirty;                            // pages that a sync would store
   std::map<std::string, NodePtr> entries, durable_entries;  // of a directory
 };
 
@@ -169,7 +171,8 @@ FaultFileSystem::NodePtr FaultFileSystem::find_locked(const std::string& path) c
   return at;
 }
 
-Result<std::pair<FaultFileSystem::NodePtr, std::string>> FaultFileSystem::parent_locked(std::string_view tried, const std::string& path) const {
+Result<std::pair<FaultFileSystem::NodePtr, std::string>> FaultFileSystem::parent_locked(std::string_view tried,
+                                                                                        const std::string& path) const {
   auto names = split(path);
   if (names.empty()) return system_error(tried, path, EEXIST);
   std::string parent;
@@ -332,7 +335,8 @@ void FaultFileSystem::crash_node_locked(Node& node, Crash how, std::set<const No
     for (const auto& [name, entry] : node.entries) {
       if (coin_locked()) node.durable_entries[name] = entry;
     }
-    std::erase_if(node.durable_entries, [&](const auto& item) { return !node.entries.contains(item.first) && coin_locked(); });
+    std::erase_if(node.durable_entries,
+                  [&](const auto& item) { return !node.entries.contains(item.first) && coin_locked(); });
   }
   node.entries = node.durable_entries;
   for (const auto& [name, entry] : node.entries) crash_node_locked(*entry, how, seen);

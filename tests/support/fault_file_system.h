@@ -11,18 +11,20 @@
 
 namespace stele::test {
 
-/// A file system in memory that fails, tears and forgets like a real one under load, for tests of everything that must survive.
+/// A file system in memory that fails, tears and forgets like a real one under load, for tests of everything that must
+/// survive.
 ///
-/// What is written is in the "page cache" and visible; only a successful sync makes it durable. A failed sync marks the pages clean without
-/// storing them, as Linux does: a second sync then succeeds and proves nothing. Names are durable after `sync_directory`.
-/// Thread-safe. Paths are absolute or relative to the root; parents must exist.
+/// What is written is in the "page cache" and visible; only a successful sync makes it durable. A failed sync marks the
+/// pages clean without storing them, as Linux does: a second sync then succeeds and proves nothing. Names are durable
+/// after `sync_directory`. Thread-safe. Paths are absolute or relative to the root; parents must exist.
 class FaultFileSystem final : public io::FileSystem {
  public:
   explicit FaultFileSystem(std::uint64_t seed = 1);
   ~FaultFileSystem() override;
 
-  /// The n-th operation from now on (1 is the next) fails with `error_number`; with `forever` every one after it too. 0 switches it off.
-  /// A failing write leaves a part of its bytes, a failing sync stores some of the pages; both mark nothing for a later sync.
+  /// The n-th operation from now on (1 is the next) fails with `error_number`; with `forever` every one after it too. 0
+  /// switches it off. A failing write leaves a part of its bytes, a failing sync stores some of the pages; both mark
+  /// nothing for a later sync.
   void fail_operation(std::uint64_t n, int error_number, bool forever = false);
   /// True when the failure that was asked for has happened.
   bool failure_happened() const;
@@ -35,9 +37,9 @@ class FaultFileSystem final : public io::FileSystem {
   void set_free_bytes(std::uint64_t bytes);
 
   enum class Crash {
-    kDropUnsynced,   ///< only what was synced is left
-    kKeepSome,       ///< of what was not synced, random sectors, sizes and names are left
-    kProcessOnly,    ///< the process dies, the machine goes on: everything visible stays visible, nothing becomes durable
+    kDropUnsynced,  ///< only what was synced is left
+    kKeepSome,      ///< of what was not synced, random sectors, sizes and names are left
+    kProcessOnly,  ///< the process dies, the machine goes on: everything visible stays visible, nothing becomes durable
   };
   /// Open files become useless (EIO), locks are gone, failures are switched off.
   void crash(Crash how);

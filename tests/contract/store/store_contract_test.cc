@@ -135,9 +135,10 @@ TEST_P(StoreContract, ForgetsWhatWasNotCommitted) {
 }
 
 TEST_P(StoreContract, RefusesNamesThatCouldLeaveItsDirectory) {
-  for (std::string name : {std::string(""), std::string("/"), std::string("/a"), std::string("a/"), std::string("a//b"), std::string("."),
-                           std::string(".."), std::string("../a"), std::string("a/../b"), std::string("a/."), std::string("a b"),
-                           std::string("a\0b", 3), std::string("\xc3\xa4"), std::string(kMaxComponentBytes + 1, 'a')}) {
+  for (std::string name :
+       {std::string(""), std::string("/"), std::string("/a"), std::string("a/"), std::string("a//b"), std::string("."),
+        std::string(".."), std::string("../a"), std::string("a/../b"), std::string("a/."), std::string("a b"),
+        std::string("a\0b", 3), std::string("\xc3\xa4"), std::string(kMaxComponentBytes + 1, 'a')}) {
     EXPECT_EQ(store->put(name, as_bytes("x")).error().code, ErrorCode::kUsage) << name;
     EXPECT_EQ(store->read(name, 0, 1).error().code, ErrorCode::kUsage) << name;
     EXPECT_EQ(store->size(name).error().code, ErrorCode::kUsage) << name;
@@ -167,8 +168,9 @@ TEST_P(StoreContract, RemovesForGood) {
 }
 
 INSTANTIATE_TEST_SUITE_P(LocalDirectory, StoreContract,
-                         testing::Values(+[]() -> std::unique_ptr<Backend> { return std::make_unique<MemoryDirectory>(); },
-                                         +[]() -> std::unique_ptr<Backend> { return std::make_unique<RealDirectory>(); }),
+                         testing::Values(
+                             +[]() -> std::unique_ptr<Backend> { return std::make_unique<MemoryDirectory>(); },
+                             +[]() -> std::unique_ptr<Backend> { return std::make_unique<RealDirectory>(); }),
                          [](const auto& test) { return test.index == 0 ? "Memory" : "Disk"; });
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Every operation of a scripted workload fails once, or from then on for ever, with and without a crash after it. Then: what was
-// acknowledged is there, in order, and nothing else than what was submitted.
+// Every operation of a scripted workload fails once, or from then on for ever, with and without a crash after it. Then:
+// what was acknowledged is there, in order, and nothing else than what was submitted.
 #include <gtest/gtest.h>
 
 #include <cerrno>
@@ -27,18 +27,21 @@ struct Scenario {
   Crash crash = Crash::kDropUnsynced;
 
   std::string text(std::uint64_t step) const {
-    return fmt::format("seed {}, operation {} fails with {}{}{}, crash {}", seed, step, error, forever ? " for ever" : "",
-                       spares ? ", files prepared ahead" : "", static_cast<int>(crash));
+    return fmt::format("seed {}, operation {} fails with {}{}{}, crash {}", seed, step, error,
+                       forever ? " for ever" : "", spares ? ", files prepared ahead" : "", static_cast<int>(crash));
   }
 };
 
-/// A record tells its number, so that order and origin can be checked; sizes repeat, which is what makes stale records look right.
+/// A record tells its number, so that order and origin can be checked; sizes repeat, which is what makes stale records
+/// look right.
 std::string record_text(std::uint64_t number, std::size_t size) {
   std::string out = fmt::format("{:08}:", number);
   out.resize(std::max(size, out.size()), static_cast<char>('a' + number % 26));
   return out;
 }
-std::uint64_t number_of(const std::string& text) { return std::stoull(text.substr(0, 8)); }
+std::uint64_t number_of(const std::string& text) {
+  return std::stoull(text.substr(0, 8));
+}
 
 struct Workload {
   FaultFileSystem fs;
@@ -169,9 +172,11 @@ TEST_P(JournalFault, LosesNothingAcknowledgedWhateverOperationFails) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Errors, JournalFault, testing::Values(EIO, ENOSPC), [](const auto& test) { return test.param == EIO ? "Io" : "NoSpace"; });
+INSTANTIATE_TEST_SUITE_P(Errors, JournalFault, testing::Values(EIO, ENOSPC),
+                         [](const auto& test) { return test.param == EIO ? "Io" : "NoSpace"; });
 
-// Rot anywhere in what was acknowledged is reported as damage, except in the last batch, where it cannot be told from a torn tail.
+// Rot anywhere in what was acknowledged is reported as damage, except in the last batch, where it cannot be told from a
+// torn tail.
 TEST(JournalRot, IsAlwaysReportedBeforeTheLastBatch) {
   for (std::uint64_t offset = kJournalDataStart; offset < kFile; offset += 509) {
     SCOPED_TRACE(offset);

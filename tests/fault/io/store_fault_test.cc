@@ -1,4 +1,5 @@
-// Every operation of a store's work fails, then the machine stops: committed objects are complete, others are not there or complete.
+// Every operation of a store's work fails, then the machine stops: committed objects are complete, others are not there
+// or complete.
 #include <gtest/gtest.h>
 
 #include <cerrno>
@@ -13,7 +14,9 @@ using test::FaultFileSystem;
 using Crash = FaultFileSystem::Crash;
 
 /// Some larger than what is collected before a write, some smaller.
-std::string content(const std::string& name) { return name + std::string(name.ends_with("/1") ? 300000 : 3000, name.back()); }
+std::string content(const std::string& name) {
+  return name + std::string(name.ends_with("/1") ? 300000 : 3000, name.back());
+}
 
 struct Expected {
   std::set<std::string> committed, tried;
@@ -63,7 +66,8 @@ TEST(StoreFault, KeepsCommittedObjectsWholeWhateverOperationFails) {
     for (bool forever : {false, true}) {
       for (Crash crash : {Crash::kDropUnsynced, Crash::kKeepSome, Crash::kProcessOnly}) {
         for (std::uint64_t step = 1;; ++step) {
-          SCOPED_TRACE(fmt::format("operation {} fails with {}{}, crash {}", step, error, forever ? " for ever" : "", static_cast<int>(crash)));
+          SCOPED_TRACE(fmt::format("operation {} fails with {}{}, crash {}", step, error, forever ? " for ever" : "",
+                                   static_cast<int>(crash)));
           FaultFileSystem fs(step);
           Expected expected;
           fs.fail_operation(step, error, forever);

@@ -119,7 +119,8 @@ TEST_P(FileSystemContract, CarriesAJournal) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Both, FileSystemContract, testing::Bool(), [](const auto& test) { return test.param ? "Posix" : "Memory"; });
+INSTANTIATE_TEST_SUITE_P(Both, FileSystemContract, testing::Bool(),
+                         [](const auto& test) { return test.param ? "Posix" : "Memory"; });
 
 TEST(DurableFile, ShowsOldOrNewContentWhateverFails) {
   for (auto crash : {test::FaultFileSystem::Crash::kDropUnsynced, test::FaultFileSystem::Crash::kKeepSome}) {

@@ -54,7 +54,13 @@ TEST(JournalFormat, IsWhatTheDocumentShows) {
 }
 
 TEST(JournalFormat, ReadsBackItsHeaders) {
-  JournalFileHeader header{.sequence = 9, .incarnation = 77, .file_bytes = 1u << 20, .oldest_file = 3, .previous_file = 8, .previous_end = 12345, .previous_abandoned = true};
+  JournalFileHeader header{.sequence = 9,
+                           .incarnation = 77,
+                           .file_bytes = 1u << 20,
+                           .oldest_file = 3,
+                           .previous_file = 8,
+                           .previous_end = 12345,
+                           .previous_abandoned = true};
   Bytes bytes = encode_journal_header(header);
   EXPECT_EQ(bytes.size(), kJournalHeaderBytes);
   EXPECT_EQ(decode_journal_header(bytes).value(), header);
@@ -67,7 +73,12 @@ TEST(JournalFormat, ReadsBackItsHeaders) {
 }
 
 TEST(JournalFormat, RefusesEveryFlippedBitAndEveryCut) {
-  const Bytes header = encode_journal_header({.sequence = 9, .incarnation = 77, .file_bytes = 1u << 20, .oldest_file = 3, .previous_file = 8, .previous_end = 12345});
+  const Bytes header = encode_journal_header({.sequence = 9,
+                                              .incarnation = 77,
+                                              .file_bytes = 1u << 20,
+                                              .oldest_file = 3,
+                                              .previous_file = 8,
+                                              .previous_end = 12345});
   const Bytes batch = encode_batch_header({2, 100, 8192}, 5, 12288);
   ByteView payload = as_bytes("payload");
   const Bytes record = encode_record_header(std::span(&payload, 1), 5, 12320);
@@ -87,15 +98,20 @@ TEST(JournalFormat, RefusesEveryFlippedBitAndEveryCut) {
     auto decoded = decode_record_header(bad);
     EXPECT_FALSE(decoded && record_matches(*decoded, payload, 5, 12320)) << bit;
   }
-  for (std::size_t size = 0; size < header.size(); ++size) EXPECT_FALSE(decode_journal_header(ByteView(header).first(size)).ok());
-  for (std::size_t size = 0; size < batch.size(); ++size) EXPECT_FALSE(decode_batch_header(ByteView(batch).first(size), 5, 12288));
-  for (std::size_t size = 0; size < record.size(); ++size) EXPECT_FALSE(decode_record_header(ByteView(record).first(size)));
+  for (std::size_t size = 0; size < header.size(); ++size)
+    EXPECT_FALSE(decode_journal_header(ByteView(header).first(size)).ok());
+  for (std::size_t size = 0; size < batch.size(); ++size)
+    EXPECT_FALSE(decode_batch_header(ByteView(batch).first(size), 5, 12288));
+  for (std::size_t size = 0; size < record.size(); ++size)
+    EXPECT_FALSE(decode_record_header(ByteView(record).first(size)));
 }
 
 TEST(JournalFormat, RefusesAJournalOfAnotherVersionAndLeavesItAlone) {
   // Version 2, with the checksum that its writer would have made over the first 72 bytes.
-  Bytes header = from_hex("5354454c454a4e4c0200000000100000010000000000000088776655443322110000010000000000"
-                          "01000000000000000000000000000000000000000000000000000000000000004b1bccd6a46a537c").value();
+  Bytes header = from_hex(
+                     "5354454c454a4e4c0200000000100000010000000000000088776655443322110000010000000000"
+                     "01000000000000000000000000000000000000000000000000000000000000004b1bccd6a46a537c")
+                     .value();
   test::FaultFileSystem fs;
   ASSERT_TRUE(fs.make_directory("/j").ok());
   {

@@ -72,7 +72,8 @@ TEST_F(JournalTest, ReadsARecordByItsIdAndNotAReleasedFile) {
 TEST_F(JournalTest, WritesRecoveredRecordsAgainSoThatTheyAreReallyDurable) {
   open();
   add("first");
-  // The write reaches the page cache, the sync fails: not acknowledged. The process dies; the pages are clean but nowhere.
+  // The write reaches the page cache, the sync fails: not acknowledged. The process dies; the pages are clean but
+  // nowhere.
   fs.fail_operation(2, EIO);
   EXPECT_FALSE(append_texts(*journal, {"unsure"}).ok());
   ASSERT_TRUE(fs.failure_happened());
@@ -147,7 +148,8 @@ TEST_F(JournalTest, RefusesToGrowBeyondItsLimitUntilSomethingIsReleased) {
 
 TEST_F(JournalTest, RefusesWhatIsTooLargeWithoutWritingIt) {
   open();
-  EXPECT_EQ(append_texts(*journal, {std::string(journal->max_record_bytes() + 1, 'x')}).error().code, ErrorCode::kLimit);
+  EXPECT_EQ(append_texts(*journal, {std::string(journal->max_record_bytes() + 1, 'x')}).error().code,
+            ErrorCode::kLimit);
   EXPECT_EQ(append_texts(*journal, {std::string(40000, 'x'), std::string(40000, 'x')}).error().code, ErrorCode::kLimit);
   add(std::string(journal->max_record_bytes(), 'x'));
   EXPECT_FALSE(journal->failed());
@@ -266,14 +268,17 @@ TEST_F(JournalTest, StopsWhereTheVisitorRefuses) {
   add("one");
   fs.crash(FaultFileSystem::Crash::kDropUnsynced);
   journal.reset();
-  JournalVisitor visitor{[](RecordId, ByteView) -> Status { return Error{ErrorCode::kForged, "no", ""}; },
+  JournalVisitor visitor{[](RecordId, ByteView) -> Status {
+                           return Error{ErrorCode::kForged, "no", ""};
+                         },
                          [](const JournalDamage&) -> Status { return {}; }};
   EXPECT_EQ(Journal::open(fs, random, options, visitor).error().code, ErrorCode::kForged);
 }
 
 TEST_F(JournalTest, RefusesImpossibleOptionsAndOtherVersions) {
   Recovered out;
-  for (JournalOptions bad : {JournalOptions{"/j", 5000, 1u << 20, ""}, JournalOptions{"/j", 4096, 1u << 20, ""}, JournalOptions{"/j", kFile, kFile, ""}}) {
+  for (JournalOptions bad : {JournalOptions{"/j", 5000, 1u << 20, ""}, JournalOptions{"/j", 4096, 1u << 20, ""},
+                             JournalOptions{"/j", kFile, kFile, ""}}) {
     EXPECT_EQ(Journal::open(fs, random, bad, out.visitor()).error().code, ErrorCode::kConfig);
   }
   EXPECT_EQ(read_journal(fs, "/nowhere", out.visitor()).error().code, ErrorCode::kNotFound);

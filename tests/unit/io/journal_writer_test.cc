@@ -28,7 +28,8 @@ struct JournalWriterTest : testing::Test {
   }
   JournalWriter::Callback note(const std::string& name) {
     return [this, name](Result<std::vector<RecordId>> ids) {
-      log.push_back(ids.ok() ? fmt::format("{}:{}", name, as_text(journal->read(ids->at(0)).value())) : name + " failed");
+      log.push_back(ids.ok() ? fmt::format("{}:{}", name, as_text(journal->read(ids->at(0)).value()))
+                             : name + " failed");
     };
   }
 };
@@ -82,7 +83,9 @@ TEST_F(JournalWriterTest, WritesWhatIsQueuedWhenItStops) {
   {
     JournalWriter writer(*journal, {});
     for (int i = 0; i < 100; ++i) {
-      ASSERT_TRUE(writer.submit(one(std::to_string(i), std::string(300, 'x')), [&](auto ids) { done += ids.ok() ? 1 : 0; }).ok());
+      ASSERT_TRUE(
+          writer.submit(one(std::to_string(i), std::string(300, 'x')), [&](auto ids) { done += ids.ok() ? 1 : 0; })
+              .ok());
     }
     writer.stop();
     EXPECT_EQ(writer.submit(one("late", ""), note("late")).error().code, ErrorCode::kCancelled);
@@ -101,11 +104,12 @@ TEST_F(JournalWriterTest, KeepsTheOrderOfEachOfManySubmitters) {
     for (int t = 0; t < kThreads; ++t) {
       threads.emplace_back([&, t] {
         for (int i = 0; i < kEach; ++i) {
-          Status queued = writer.submit(one(fmt::format("{}-", t), std::to_string(i)), [&, t](Result<std::vector<RecordId>> got) {
-            std::lock_guard lock(mutex);
-            if (got.ok()) ids[t].push_back(got->at(0));
-            all.count_down();
-          });
+          Status queued =
+              writer.submit(one(fmt::format("{}-", t), std::to_string(i)), [&, t](Result<std::vector<RecordId>> got) {
+                std::lock_guard lock(mutex);
+                if (got.ok()) ids[t].push_back(got->at(0));
+                all.count_down();
+              });
           ASSERT_TRUE(queued.ok());
         }
       });
