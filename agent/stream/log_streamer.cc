@@ -206,6 +206,7 @@ Status LogStreamer::begin_branch(const BranchDecision& decision, const ServerFac
     f.enrolment = keys_.enrolment_id;
   }));
   branch_ = std::move(next);
+  if (hooks_.on_branch) hooks_.on_branch();
   {
     std::lock_guard lock(mutex_);
     policy_.begin_stream(branch_->stream);
@@ -290,7 +291,13 @@ Status LogStreamer::renew_epoch() {
   context.epoch = branch_->epoch.id;
   context.branch_record = branch_->signed_record;
   context.epoch_record = branch_->epoch.record;
-  context.data_key = std::make_shared<const crypto::SecretBytes>(branch_->epoch.data_key.clone());
+  context.log_begin = branch_->record.fork;
+  context.system_identifier = branch_->record.lineage;
+  auto secrets = std::make_shared<format::EpochSecrets>();
+  secrets->data = branch_->epoch.data_key.clone();
+  secrets->chunk_name = keys_.key.chunk_name_key.clone();
+  secrets->join = keys_.key.join_tag_key.clone();
+  context.secrets = std::move(secrets);
   context.timeline = branch_->record.timeline;
   std::lock_guard lock(mutex_);
   context_ = std::move(context);
@@ -313,6 +320,7 @@ Status LogStreamer::connect_and_stream() {
   encoding.segment_size = static_cast<std::uint32_t>(facts.segment_size);
   encoding.major = info.version_num / 10000;
   encoding.system_identifier = facts.system_identifier;
+  encoding.on_record = hooks_.on_record;
   STELE_TRY(encoder_, LogEncoder::create(encoding, branch_->epoch.data_key, keys_.key.join_tag_key, branch_->overlap, branch_->begin, random_));
   if (branch_->expected) encoder_->expect_join(*branch_->expected);
   tell([&](LogStatus& s) {

@@ -48,7 +48,9 @@ struct StreamContext {
   Generation generation;
   EpochId epoch;
   format::SignedRecord branch_record, epoch_record;
-  std::shared_ptr<const crypto::SecretBytes> data_key;
+  std::shared_ptr<const format::EpochSecrets> secrets;
+  Position log_begin;             ///< first position of the stream
+  std::uint64_t system_identifier = 0;
   std::uint32_t timeline = 0;
 };
 
@@ -70,6 +72,8 @@ class LogStreamer {
   };
   struct Hooks {
     std::function<void(std::string reason)> need_snapshot;  ///< a new branch, a fork or a gap: the log alone cannot be restored
+    std::function<void(const pg::WalRecord&)> on_record;      ///< every record of the log, in order; the log thread's
+    std::function<void()> on_branch;                          ///< another branch begins; what on_record told belongs to the old one
   };
 
   LogStreamer(Options options, const AgentKeys& keys, AgentState& state, FrameSpool& spool, AckPolicy::Options policy, Clock& clock,
