@@ -205,6 +205,11 @@ Status give_tree_to(const OsUser& user, const std::string& directory) {
   return give_directory(user, fd, directory, 0);
 }
 
+Status give_file_to(const OsUser& user, const std::string& path) {
+  if (user.change && lchown(path.c_str(), user.uid, user.gid) != 0) return system_error("change the owner of", path, errno);
+  return {};
+}
+
 Result<std::vector<std::string>> missing_libraries(io::FileSystem& fs, const Installation& installation, std::string_view preload_list) {
   std::vector<std::string> missing;
   auto words = split_list(preload_list);

@@ -190,12 +190,13 @@ RecoveryLog read_recovery_log(std::string_view text, pid_t postmaster) {
   }
   // Which process replayed: the postmaster names it when it ends badly.
   pid_t startup = 0;
-  std::string killed;
+  std::string killed, ended;
   for (const auto& e : entries) {
     if (e.pid != postmaster) continue;
     if (auto rest = after(e.message, "startup process (PID ")) {
       startup = number_at<int>(*rest).value_or(0);
       if (has(e.message, "was terminated by signal")) killed = e.message;
+      else ended = e.message;
     }
   }
   const Entry* last = nullptr;
@@ -222,6 +223,14 @@ RecoveryLog read_recovery_log(std::string_view text, pid_t postmaster) {
   } else if (!killed.empty()) {
     log.problem = StartProblem::kKilled;
     log.reason = killed;
+  } else if (log.paused_for_setting && !log.ready) {
+    log.problem = StartProblem::kSettingTooLow;
+    log.reason = "hot standby is not possible because of insufficient parameter settings";
+    if (log.needed_setting) log.reason += fmt::format(" ({} must be {})", log.needed_setting->name, log.needed_setting->value);
+  } else if (!ended.empty() && !log.target_reached) {
+    // Without a reason of its own: restore_command was stopped by SIGTERM (access/transam/xlogarchive.c).
+    log.problem = StartProblem::kOther;
+    log.reason = ended;
   }
   return log;
 }
