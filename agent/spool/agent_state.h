@@ -1,9 +1,6 @@
 #pragma once
 
-#include <functional>
 #include <map>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,17 +40,15 @@ struct AgentFacts {
   static Result<AgentFacts> decode(ByteView bytes);
 };
 
-/// The state directory. One owner process (the spool's lock guards it); thread-safe within it. Calls block on the disk; records that were
-/// read or written once come from memory.
+/// The state directory. One owner (the spool's lock guards it). Calls block on the disk.
 class AgentState {
  public:
   /// Creates the directory when missing; then `was_empty()`: a first start, or the state was lost.
-  static Result<std::unique_ptr<AgentState>> open(io::FileSystem& fs, std::string directory);
+  static Result<AgentState> open(io::FileSystem& fs, std::string directory);
 
-  AgentFacts facts() const;
+  const AgentFacts& facts() const { return facts_; }
   bool was_empty() const { return was_empty_; }
-  /// Changes the facts and makes them durable; on an error they are as before.
-  Status update(const std::function<void(AgentFacts&)>& change);
+  Status save(AgentFacts facts);
 
   /// Branch and epoch records, durable before the first frame that needs them is sealed.
   Status put_branch(const format::SignedRecord& record, const StreamId& stream);
@@ -67,15 +62,11 @@ class AgentState {
 
  private:
   AgentState(io::FileSystem& fs, std::string directory) : fs_(&fs), directory_(std::move(directory)) {}
-  Status put_record(const std::string& name, const format::SignedRecord& record);
   Result<format::SignedRecord> read_record(const std::string& name, format::RecordKind kind) const;
   io::FileSystem* fs_;
-  const std::string directory_;
-  bool was_empty_ = true;
-  std::mutex write_mutex_;  // one writer of files; taken before mutex_
-  mutable std::mutex mutex_;
+  std::string directory_;
   AgentFacts facts_;
-  mutable std::map<std::string, format::SignedRecord> records_;
+  bool was_empty_ = true;
 };
 
 }  // namespace stele::agent

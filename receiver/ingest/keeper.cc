@@ -1,0 +1,238 @@
+#include "receiver/ingest/keeper.h"
+
+#include <fmt/format.h>
+
+#include "core/config/log.h"
+#include "core/format/object_names.h"
+
+namespace stele::receiver {
+
+Keeper::~Keeper() {
+  if (writer_) writer_->stop();
+}
+
+Database* Keeper::find(const DatabaseName& name) {
+  auto listed = configured_.find(name);
+  if (listed == configured_.end()) return nullptr;
+  return &database_of(name);
+}
+
+std::vector<Database*> Keeper::databases() {
+  std::lock_guard lock(databases_mutex_);
+  std::vector<Database*> out;
+  for (auto& [name, database] : databases_) out.push_back(database.get());
+  return out;
+}
+
+SiteState* Keeper::site(const std::string& name) {
+  auto it = sites_.find(name);
+  return it == sites_.end() ? nullptr : it->second.get();
+}
+
+Database& Keeper::database_of(const DatabaseName& name) {
+  std::lock_guard lock(databases_mutex_);
+  auto it = databases_.find(name);
+  if (it != databases_.end()) return *it->second;
+  std::vector<crypto::VerifyKey> authorities;
+  for (const KeeperOptions::Site& site : options_.sites) {
+    if (site.config.name == name.site) authorities = site.authorities;
+  }
+  auto& site = sites_[name.site];
+  if (!site) site = std::make_unique<SiteState>(name.site, config::SiteLimits{}, parts_.clock.steady_now());
+  auto made = std::make_unique<Database>(name, std::move(authorities), *site, parts_.metrics.of(name));
+  return *databases_.emplace(name, std::move(made)).first->second;
+}
+
+Status Keeper::may_store(Database& database, std::uint64_t bytes) const {
+  if (free_bytes_.load() < options_.disk_reserve + bytes) {
+    return Error{ErrorCode::kDiskFull, fmt::format("the receiver's disk has {} bytes left, {} are reserved", free_bytes_.load(), options_.disk_reserve),
+                 "make room on the receiver; nothing was acknowledged, the agent tries again"};
+  }
+  std::lock_guard lock(database.site.mutex);
+  return database.site.quota.may_store(bytes, database.site.stored.load());
+}
+
+Status Keeper::store_object(Database& database, const std::string& name, ByteView bytes) {
+  const Timestamp now = parts_.clock.now();
+  STELE_CHECK(may_store(database, bytes.size()));
+  {
+    std::lock_guard lock(database.site.mutex);
+    STELE_CHECK(database.site.quota.may_add_objects(1, now));
+  }
+  STELE_CHECK(parts_.store.put(name, bytes));
+  STELE_CHECK(parts_.catalog.add_object(name, bytes, now));
+  database.site.stored += bytes.size();
+  return {};
+}
+
+Result<Digest> Keeper::put_record(Database& database, ByteView bytes) {
+  std::lock_guard change(database.change);
+  STELE_TRY(format::SignedRecord record, format::parse_record(bytes));
+  RecordVerdict verdict;
+  {
+    std::lock_guard lock(database.mutex);
+    STELE_TRY(verdict, database.trust.judge(record));
+  }
+  const Digest id = record.id();
+  // A branch is named by its stream: another record under that name must be refused by the store.
+  if (verdict.known && record.kind != format::RecordKind::kBranch) return id;
+  if (!verdict.known && record.kind == format::RecordKind::kEpoch) {
+    std::lock_guard lock(database.site.mutex);
+    STELE_CHECK(database.site.quota.may_add_epoch(parts_.clock.now()));
+  }
+  if (verdict.known) {
+    STELE_CHECK(parts_.store.put(verdict.object_name, bytes));
+    return id;
+  }
+  STELE_CHECK(store_object(database, verdict.object_name, bytes));
+  std::lock_guard lock(database.mutex);
+  STELE_CHECK(database.trust.add(record));
+  if (record.kind == format::RecordKind::kEpoch) {
+    database.epoch_records.emplace(EpochId{id.data}, to_bytes(bytes));
+    database.metrics.recipients_alarm.set(verdict.alarm.empty() ? 0 : 1);
+    if (!verdict.alarm.empty()) {
+      database.note(parts_.clock.now(), "epoch " + id.short_hex() + ": " + verdict.alarm);
+      log::warning("an epoch is not sealed to the authority's recipients", {{"database", database.name}, {"epoch", id.short_hex()}, {"why", verdict.alarm}});
+    }
+  }
+  return id;
+}
+
+protocol::DatabaseState Keeper::state(Database& database) {
+  std::lock_guard lock(database.mutex);
+  protocol::DatabaseState out;
+  out.highest_generation = database.fence.highest;
+  std::vector<const StreamLedger*> streams;
+  for (const auto& [id, ledger] : database.streams) {
+    if (!ledger.empty()) streams.push_back(&ledger);
+    out.highest_generation = std::max(out.highest_generation, ledger.highest_generation());
+  }
+  std::sort(streams.begin(), streams.end(), [](const StreamLedger* a, const StreamLedger* b) { return a->last_server_time() > b->last_server_time(); });
+  for (const StreamLedger* ledger : streams) {
+    if (out.streams.size() == 64) break;
+    out.streams.push_back(ledger->state());
+  }
+  if (database.latest) out.latest_manifest = database.latest->digest;
+  out.reserved_timelines = database.fence.reserved_timelines;
+  return out;
+}
+
+Result<protocol::StreamState> Keeper::open_stream(Database& database, const StreamId& stream, Generation generation,
+                                                  const protocol::InstanceId& instance, std::uint64_t session) {
+  std::lock_guard change(database.change);
+  Fence fence;
+  {
+    std::lock_guard lock(database.mutex);
+    STELE_CHECK(database.trust.may_open(stream, generation));
+    STELE_CHECK(database.fence.check(generation, instance));
+    fence = database.fence;
+  }
+  if (fence.highest != generation || fence.instance != instance) {
+    fence.highest = generation;
+    fence.instance = instance;
+    STELE_CHECK(save_fence(parts_.fs, options_.store_root, database.name, fence));
+  }
+  std::unique_lock lock(database.mutex);
+  database.fence = fence;
+  database.writer = session;
+  // What the older session has in flight becomes part of the answer.
+  if (!database.landed.wait_for(lock, std::chrono::seconds(30), [&] { return database.in_flight == 0; })) {
+    return Error{ErrorCode::kTemporary, "the journal has not answered for 30 s", "look at the receiver's disk"};
+  }
+  database.metrics.highest_generation.set(static_cast<double>(generation.value));
+  return database.streams.try_emplace(stream, stream).first->second.state();
+}
+
+void Keeper::close_stream(Database& database, std::uint64_t session) {
+  std::lock_guard lock(database.mutex);
+  if (database.writer == session) database.writer = 0;
+}
+
+Result<std::uint32_t> Keeper::reserve_timeline(Database& database, std::uint32_t above) {
+  std::lock_guard change(database.change);
+  Fence fence;
+  std::uint32_t known = 0;
+  {
+    std::lock_guard lock(database.mutex);
+    fence = database.fence;
+    known = database.trust.highest_timeline();
+  }
+  STELE_TRY(std::uint32_t number, fence.reserve(above, known));
+  STELE_CHECK(save_fence(parts_.fs, options_.store_root, database.name, fence));
+  std::lock_guard lock(database.mutex);
+  database.fence = fence;
+  return number;
+}
+
+Status Keeper::put_status(Database& database, ByteView bytes) {
+  STELE_TRY(format::SignedRecord record, format::parse_record(bytes, format::RecordKind::kStatus));
+  STELE_TRY(format::StatusMessage status, format::StatusMessage::read(record));
+  if (status.database != database.name) return Error{ErrorCode::kUnauthorised, "status message of another database", ""};
+  std::lock_guard lock(database.mutex);
+  STELE_TRY(const crypto::VerifyKey* key, database.trust.current_key());
+  STELE_CHECK(format::verify_record(record, *key));
+  for (const auto& [field, value] : status.fields) parts_.metrics.agent_field(database.name, field, value);
+  database.status_received = parts_.clock.now();
+  database.metrics.last_status_time.set(static_cast<double>(database.status_received.micros) / 1e6);
+  database.status = std::move(status);
+  return {};
+}
+
+Status Keeper::put_fact(const DatabaseName& database, format::Fact fact) {
+  fact.database = database;
+  fact.serial = ++fact_serial_;
+  fact.time = parts_.clock.now();
+  STELE_TRY(format::SignedRecord record, fact.sign(parts_.signer));
+  const std::string name = format::fact_name(database, record.id());
+  STELE_CHECK(parts_.store.put(name, record.bytes));
+  STELE_CHECK(parts_.catalog.add_object(name, record.bytes, fact.time));
+  Database& d = database_of(database);
+  std::lock_guard lock(d.mutex);
+  return d.trust.add(record);
+}
+
+void Keeper::report_damage(const DatabaseName& database, const Error& error, const StreamId& stream, PositionRange range) {
+  ++damages_;
+  parts_.metrics.damaged.inc();
+  log::log_error(error, {{"database", database}});
+  {
+    Database& d = database_of(database);
+    std::lock_guard lock(d.mutex);
+    d.note(parts_.clock.now(), error.what);
+  }
+  format::Fact fact;
+  fact.kind = format::FactKind::kDamage;
+  fact.stream = stream;
+  fact.begin = range.begin;
+  fact.end = range.end;
+  fact.note = fmt::format("{}: {}", options_.receiver, error.what).substr(0, 512);
+  if (Status kept = put_fact(database, std::move(fact)); !kept.ok()) log::log_error(kept.error().in("note the damage in the ledger"));
+}
+
+void Keeper::refresh_gauges() {
+  if (auto free = parts_.store.free_bytes(); free.ok()) free_bytes_ = *free;
+  ReceiverMetrics& m = parts_.metrics;
+  m.store_free.set(static_cast<double>(free_bytes_.load()));
+  m.disk_reserve.set(static_cast<double>(options_.disk_reserve));
+  m.journal_live.set(static_cast<double>(journal_->live_bytes()));
+  m.journal_capacity.set(static_cast<double>(journal_->capacity()));
+  m.journal_failed.set(journal_->failed() ? 1 : 0);
+  std::uint64_t stored = 0;
+  for (const auto& [name, site] : sites_) stored += site->stored.load();
+  m.stored_objects.set(static_cast<double>(stored));
+  for (Database* d : databases()) {
+    std::lock_guard lock(d->mutex);
+    d->metrics.open_runs.set(static_cast<double>(d->runs.open()));
+    d->metrics.open_run_bytes.set(static_cast<double>(d->runs.bytes()));
+    d->metrics.highest_generation.set(static_cast<double>(d->fence.highest.value));
+    const StreamLedger* newest = nullptr;
+    for (const auto& [id, ledger] : d->streams) {
+      if (!ledger.empty() && (newest == nullptr || ledger.last_server_time() > newest->last_server_time())) newest = &ledger;
+    }
+    if (newest == nullptr) continue;
+    d->metrics.durable_position.set(static_cast<double>(newest->durable_end().value));
+    d->metrics.last_server_time.set(static_cast<double>(newest->last_server_time().micros) / 1e6);
+  }
+}
+
+}  // namespace stele::receiver
