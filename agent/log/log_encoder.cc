@@ -8,7 +8,7 @@ LogEncoder::LogEncoder(LogEncoderOptions options, crypto::SecretBytes data_key, 
                        Position resume, RandomSource& random)
     : options_(options), data_key_(std::move(data_key)), random_(random), resume_(resume),
       tagger_(*options.suite, join_key, options.stream, options.segment_size, overlap_begin),
-      decoder_(pg::WalDecoderOptions{options.segment_size, options.major, options.system_identifier}, overlap_begin), sealed_end_(resume) {}
+      decoder_(pg::WalDecoderOptions{options.segment_size, options.major, options.system_identifier}, overlap_begin, options.on_record), sealed_end_(resume) {}
 
 Result<std::unique_ptr<LogEncoder>> LogEncoder::create(LogEncoderOptions options, const crypto::SecretBytes& data_key,
                                                        const crypto::SecretBytes& join_key, Position overlap_begin, Position resume,

@@ -21,6 +21,7 @@ struct LogEncoderOptions {
   std::uint64_t frame_bytes = 256 << 10;
   std::uint64_t object_bytes = 16 << 20;
   compress::StreamOptions compression{.level = 1};
+  pg::WalDecoder::Sink on_record;  ///< told of every record, may be empty
 };
 
 /// Turns the raw log into sealed frames: cuts it into frames and objects, decodes record headers for the index block, follows the join

@@ -92,38 +92,57 @@ Result<AgentFacts> AgentFacts::decode(ByteView bytes) {
   return out;
 }
 
-Result<AgentState> AgentState::open(io::FileSystem& fs, std::string directory) {
+Result<std::unique_ptr<AgentState>> AgentState::open(io::FileSystem& fs, std::string directory) {
   STELE_CHECK(io::make_directories_durably(fs, directory));
-  AgentState out(fs, std::move(directory));
-  auto bytes = io::read_file(fs, fmt::format("{}/{}", out.directory_, kStateFile), kMaxBytes);
+  std::unique_ptr<AgentState> out(new AgentState(fs, std::move(directory)));
+  auto bytes = io::read_file(fs, fmt::format("{}/{}", out->directory_, kStateFile), kMaxBytes);
   if (!bytes.ok()) {
     if (bytes.error().code == ErrorCode::kNotFound) return out;
     return std::move(bytes).error();
   }
-  STELE_TRY(out.facts_, AgentFacts::decode(*bytes));
-  out.was_empty_ = false;
+  STELE_TRY(out->facts_, AgentFacts::decode(*bytes));
+  out->was_empty_ = false;
   return out;
 }
 
-Status AgentState::save(AgentFacts facts) {
-  STELE_CHECK(io::write_file_durably(*fs_, fmt::format("{}/{}", directory_, kStateFile), facts.encode(), io::WriteMode::kReplace));
-  facts_ = std::move(facts);
+AgentFacts AgentState::facts() const {
+  std::lock_guard lock(mutex_);
+  return facts_;
+}
+
+Status AgentState::update(const std::function<void(AgentFacts&)>& change) {
+  std::lock_guard writing(write_mutex_);
+  AgentFacts next = facts();
+  change(next);
+  STELE_CHECK(io::write_file_durably(*fs_, fmt::format("{}/{}", directory_, kStateFile), next.encode(), io::WriteMode::kReplace));
+  std::lock_guard lock(mutex_);
+  facts_ = std::move(next);
   return {};
 }
 
-Status AgentState::put_branch(const format::SignedRecord& record, const StreamId& stream) {
-  return io::write_file_durably(*fs_, directory_ + "/" + branch_file(stream), record.bytes, io::WriteMode::kReplace);
+Status AgentState::put_record(const std::string& name, const format::SignedRecord& record) {
+  std::lock_guard writing(write_mutex_);
+  STELE_CHECK(io::write_file_durably(*fs_, directory_ + "/" + name, record.bytes, io::WriteMode::kReplace));
+  std::lock_guard lock(mutex_);
+  records_.insert_or_assign(name, record);
+  return {};
 }
 
-Status AgentState::put_epoch(const format::SignedRecord& record) {
-  return io::write_file_durably(*fs_, directory_ + "/" + epoch_file(format::epoch_id(record)), record.bytes, io::WriteMode::kReplace);
-}
+Status AgentState::put_branch(const format::SignedRecord& record, const StreamId& stream) { return put_record(branch_file(stream), record); }
+
+Status AgentState::put_epoch(const format::SignedRecord& record) { return put_record(epoch_file(format::epoch_id(record)), record); }
 
 Result<format::SignedRecord> AgentState::read_record(const std::string& name, format::RecordKind kind) const {
+  {
+    std::lock_guard lock(mutex_);
+    if (auto found = records_.find(name); found != records_.end()) return found->second;
+  }
   const std::string path = directory_ + "/" + name;
   STELE_TRY(Bytes bytes, io::read_file(*fs_, path, format::kMaxRecordBytes));
   auto record = format::parse_record(bytes, kind);
   if (!record.ok()) return record.error().in(path);
+  std::lock_guard lock(mutex_);
+  records_.insert_or_assign(name, *record);
   return record;
 }
 
@@ -137,7 +156,7 @@ Result<format::SignedRecord> AgentState::read_epoch(const EpochId& epoch) const 
 
 Result<std::vector<KnownBranch>> AgentState::known_branches() const {
   std::vector<KnownBranch> out;
-  for (const BranchMark& mark : facts_.branches) {
+  for (const BranchMark& mark : facts().branches) {
     STELE_TRY(format::SignedRecord record, read_branch(mark.stream));
     KnownBranch branch;
     STELE_TRY(branch.record, format::BranchRecord::read(record));
@@ -153,7 +172,10 @@ Status AgentState::keep_epochs(const std::vector<EpochId>& needed) {
   for (const EpochId& epoch : needed) keep.insert(epoch_file(epoch));
   STELE_TRY(std::vector<io::DirectoryEntry> entries, fs_->list_directory(directory_));
   for (const io::DirectoryEntry& entry : entries) {
-    if (entry.name.starts_with("epoch-") && !keep.contains(entry.name)) STELE_CHECK(fs_->unlink(directory_ + "/" + entry.name));
+    if (!entry.name.starts_with("epoch-") || keep.contains(entry.name)) continue;
+    STELE_CHECK(fs_->unlink(directory_ + "/" + entry.name));
+    std::lock_guard lock(mutex_);
+    records_.erase(entry.name);
   }
   return {};
 }

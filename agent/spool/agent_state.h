@@ -1,6 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,15 +43,17 @@ struct AgentFacts {
   static Result<AgentFacts> decode(ByteView bytes);
 };
 
-/// The state directory. One owner (the spool's lock guards it). Calls block on the disk.
+/// The state directory. One owner process (the spool's lock guards it); thread-safe within it. Calls block on the disk; records that were
+/// read or written once come from memory.
 class AgentState {
  public:
   /// Creates the directory when missing; then `was_empty()`: a first start, or the state was lost.
-  static Result<AgentState> open(io::FileSystem& fs, std::string directory);
+  static Result<std::unique_ptr<AgentState>> open(io::FileSystem& fs, std::string directory);
 
-  const AgentFacts& facts() const { return facts_; }
+  AgentFacts facts() const;
   bool was_empty() const { return was_empty_; }
-  Status save(AgentFacts facts);
+  /// Changes the facts and makes them durable; on an error they are as before.
+  Status update(const std::function<void(AgentFacts&)>& change);
 
   /// Branch and epoch records, durable before the first frame that needs them is sealed.
   Status put_branch(const format::SignedRecord& record, const StreamId& stream);
@@ -62,11 +67,15 @@ class AgentState {
 
  private:
   AgentState(io::FileSystem& fs, std::string directory) : fs_(&fs), directory_(std::move(directory)) {}
+  Status put_record(const std::string& name, const format::SignedRecord& record);
   Result<format::SignedRecord> read_record(const std::string& name, format::RecordKind kind) const;
   io::FileSystem* fs_;
-  std::string directory_;
-  AgentFacts facts_;
+  const std::string directory_;
   bool was_empty_ = true;
+  std::mutex write_mutex_;  // one writer of files; taken before mutex_
+  mutable std::mutex mutex_;
+  AgentFacts facts_;
+  mutable std::map<std::string, format::SignedRecord> records_;
 };
 
 }  // namespace stele::agent

@@ -37,6 +37,9 @@ Result<OsUser> choose_user(const std::string& configured, const std::string& dat
 /// user.change is false. Blocks for one pass over the tree.
 Status give_tree_to(const OsUser& user, const std::string& directory);
 
+/// The same for one file, which is not followed when it is a link.
+Status give_file_to(const OsUser& user, const std::string& path);
+
 /// The words of a preload list that have no library on this host, e.g. "timescaledb". Unknown library directory: none.
 Result<std::vector<std::string>> missing_libraries(io::FileSystem& fs, const Installation& installation, std::string_view preload_list);
 

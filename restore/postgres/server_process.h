@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/time.h"
 #include "core/io/file_system.h"
 #include "restore/postgres/installation.h"
 #include "restore/postgres/recovery_log.h"
@@ -19,7 +20,7 @@ struct ServerOptions {
   OsUser user;                   ///< from choose_user
   std::string data_directory;    ///< absolute
   std::string log_file;          ///< appended to; beside the data directory, e.g. DIR.log
-  /// A private start: sockets only, in this directory (absolute, at most 90 bytes; created with mode 0700), trust for whoever may open
+  /// A private start: sockets only, in this directory (absolute, at most 86 bytes; created with mode 0700), trust for whoever may open
   /// them (the user and root), no TCP, none of the source's pg_hba.conf. Empty: as the configuration files say; progress then has no
   /// positions and `connect` is not possible.
   std::string private_directory;
@@ -86,7 +87,7 @@ class ServerProcess {
 };
 
 /// start + wait_recovered, and when recovery asks for a higher max_connections (or the like) than pg_control knew: stop, raise, again.
-/// Each setting is raised as often as the log asks, at most ten times together.
+/// At most ten times together. After an error no server is left running.
 Result<std::unique_ptr<ServerProcess>> recover(io::FileSystem& fs, ProcessRunner& runner, const ServerOptions& options,
                                                const WaitOptions& wait);
 

@@ -46,7 +46,6 @@ class SqlSession {
 
  private:
   SqlSession(pg_conn* conn, const std::atomic<bool>* cancelled) : conn_(conn), cancelled_(cancelled) {}
-  Status wait(bool write_too, Instant deadline);
   pg_conn* conn_;
   const std::atomic<bool>* cancelled_;
 };

@@ -1,0 +1,529 @@
+#include "agent/stream/log_streamer.h"
+
+#include <fmt/format.h>
+
+#include "agent/postgres/slot.h"
+#include "core/config/log.h"
+#include "core/format/fact.h"
+
+namespace stele::agent {
+
+namespace {
+constexpr auto kConnectDeadline = std::chrono::seconds(5);
+constexpr auto kQueryDeadline = std::chrono::seconds(10);
+constexpr auto kHoldStep = std::chrono::milliseconds(100);
+}  // namespace
+
+/// The branch that is being streamed.
+struct LogStreamer::Branch {
+  format::BranchRecord record;
+  format::SignedRecord signed_record;
+  StreamId stream;
+  Position begin;                  ///< first position of new frames on this connection
+  Position overlap;                ///< where streaming starts
+  std::optional<JoinTag> expected; ///< join tag at `begin`
+  std::uint32_t ask_timeline = 0;
+  NewEpoch epoch;
+  Timestamp epoch_created;
+  bool has_epoch = false;
+};
+
+LogStreamer::LogStreamer(Options options, const AgentKeys& keys, AgentState& state, FrameSpool& spool, AckPolicy::Options policy, Clock& clock,
+                         RandomSource& random, Hooks hooks)
+    : options_(std::move(options)), keys_(keys), state_(state), spool_(spool), clock_(clock), random_(random), hooks_(std::move(hooks)),
+      policy_(policy) {}
+
+LogStreamer::~LogStreamer() { stop(); }
+
+Status LogStreamer::start(Generation generation) {
+  generation_ = generation;
+  STELE_TRY(interrupt_, Interrupt::create());
+  thread_ = std::thread([this] { run(); });
+  return {};
+}
+
+void LogStreamer::stop() {
+  if (interrupt_) interrupt_->stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+void LogStreamer::tell(const std::function<void(LogStatus&)>& change) {
+  std::lock_guard lock(mutex_);
+  change(status_);
+}
+
+LogStatus LogStreamer::status() const {
+  std::lock_guard lock(mutex_);
+  LogStatus out = status_;
+  out.confirmed = policy_.confirmed();
+  out.degraded = policy_.degraded();
+  return out;
+}
+
+std::optional<StreamContext> LogStreamer::context() const {
+  std::lock_guard lock(mutex_);
+  return context_;
+}
+
+void LogStreamer::on_spool_durable(const SpoolEntry& last) {
+  {
+    std::lock_guard lock(mutex_);
+    if (last.stream == status_.stream) policy_.spool_durable(last.range.end, clock_.steady_now());
+  }
+  interrupt_->wake();
+}
+
+void LogStreamer::on_spool_failure(const Error& error) {
+  log::log_error(error.in("spool"));
+  spool_failed_ = true;
+  interrupt_->wake();
+}
+
+void LogStreamer::on_receiver_durable(const std::string& receiver, const StreamId& stream, Position end) {
+  {
+    std::lock_guard lock(mutex_);
+    policy_.receiver_durable(receiver, stream, end, clock_.steady_now());
+  }
+  interrupt_->wake();
+}
+
+Status LogStreamer::record_fact(format::FactKind kind, const StreamId& stream, PositionRange range, std::uint64_t value, std::string note) {
+  format::Fact fact;
+  fact.database = options_.database;
+  fact.stream = stream;
+  fact.kind = kind;
+  fact.time = clock_.now();
+  fact.begin = range.begin;
+  fact.end = range.end;
+  fact.value = value;
+  fact.note = std::move(note);
+  STELE_CHECK(state_.update([&](AgentFacts& facts) { fact.serial = facts.next_fact_serial++; }));
+  STELE_TRY(format::SignedRecord record, fact.sign(keys_.key.signing));
+  log::warning("ledger", {{"fact", format::fact_kind_name(kind)}, {"begin", range.begin}, {"end", range.end}, {"note", fact.note}});
+  return spool_.append_fact(record, stream);
+}
+
+void LogStreamer::run() {
+  while (!interrupt_->stopped()) {
+    Status ended = connect_and_stream();
+    encoder_.reset();
+    pending_since_.reset();
+    tell([](LogStatus& s) { s.streaming = false; });
+    if (interrupt_->stopped()) break;
+    const Error why = ended.ok() ? Error{ErrorCode::kClosed, "the server ended the stream", ""} : ended.error();
+    ReconnectReason reason = ended.ok() ? ReconnectReason::kTimelineEnd : reconnect_reason(why);
+    if (!ended.ok()) log::log_error(why);
+    tell([&](LogStatus& s) {
+      ++s.reconnects[std::string(reconnect_reason_name(reason))];
+      s.last_error = ended.ok() ? "" : why.to_string();
+    });
+    const Instant until = clock_.steady_now() + reconnect_.failed(reason, clock_.steady_now());
+    while (!interrupt_->stopped() && clock_.steady_now() < until) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
+Result<PgConnection> LogStreamer::connect_primary() {
+  ConnectOptions options;
+  options.mode = ConnectionMode::kReplication;
+  options.application_name = options_.application_name;
+  options.wal_sender_timeout_ms = options_.wal_sender_timeout_ms;
+  std::size_t chosen = 0;
+  if (options_.hosts.size() > 1) {
+    STELE_TRY(std::vector<HostState> hosts, survey_hosts(options_.hosts, options, kConnectDeadline, interrupt_));
+    STELE_TRY(chosen, choose_primary(hosts));
+    // The slot exists on every host, so that a promoted standby has kept the log.
+    for (std::size_t i = 0; i < hosts.size(); ++i) {
+      if (i == chosen || hosts[i].error) continue;
+      auto standby = PgConnection::connect(options_.hosts[i], options, clock_.steady_now() + kConnectDeadline, interrupt_);
+      if (!standby.ok()) continue;
+      if (auto made = ensure_slot(*standby, options_.slot, clock_.steady_now() + kQueryDeadline); !made.ok()) {
+        log::log_error(made.error().in("slot on a standby"), {{"host", hosts[i].address.label()}});
+      }
+    }
+  }
+  primary_label_ = options_.hosts[chosen].label();
+  return PgConnection::connect(options_.hosts[chosen], options, clock_.steady_now() + kConnectDeadline, interrupt_);
+}
+
+Result<ServerFacts> LogStreamer::read_facts(PgConnection& connection, ServerInfo& info) {
+  const Instant deadline = clock_.steady_now() + kQueryDeadline;
+  STELE_TRY(info, read_server_info(connection, deadline));
+  ServerFacts facts;
+  facts.system_identifier = info.system_identifier;
+  facts.flush = info.flush_position;
+  facts.segment_size = info.wal_segment_size;
+  facts.history.tli = info.timeline;
+  if (info.timeline > 1) {
+    STELE_TRY(TimelineHistoryFile file, fetch_timeline_history(connection, info.timeline, deadline));
+    STELE_TRY(facts.history, pg::parse_timeline_history(info.timeline, as_text(file.content)));
+  }
+  return facts;
+}
+
+Result<Position> LogStreamer::slot_begin(const PgConnection& connection, std::uint64_t segment_size, Position flush) {
+  ConnectOptions options;
+  options.application_name = options_.application_name;
+  STELE_TRY(PgConnection sql, PgConnection::connect(connection.address(), options, clock_.steady_now() + kConnectDeadline, interrupt_));
+  STELE_TRY(SlotState slot, read_slot(sql, options_.slot, clock_.steady_now() + kQueryDeadline));
+  const Position from = slot.restart && !slot.invalidated() ? *slot.restart : flush;
+  return Position{from.value - from.value % segment_size};
+}
+
+Status LogStreamer::begin_branch(const BranchDecision& decision, const ServerFacts& facts, const ServerInfo& info, Position begin) {
+  auto next = std::make_unique<Branch>();
+  format::BranchRecord& r = next->record;
+  r.suite = keys_.key.signing.suite().id();
+  r.database = options_.database;
+  r.lineage = facts.system_identifier;
+  r.timeline = facts.history.tli;
+  r.history = switches_of(facts.history);
+  r.nonce = random_.draw<BranchNonce>();
+  r.generation = generation_;
+  r.enrolment = keys_.enrolment_id;
+  r.segment_size = facts.segment_size;
+  r.server_version = static_cast<std::uint32_t>(info.version_num);
+  using Kind = BranchDecision::Kind;
+  r.reason = decision.kind == Kind::kNewTimeline ? format::BranchReason::kTimelineSwitch
+             : decision.kind == Kind::kFork      ? format::BranchReason::kFork
+                                                 : format::BranchReason::kFirst;
+  r.parent = decision.parent.value_or(StreamId{});
+  r.fork = begin;
+  r.created = clock_.now();
+  next->stream = r.stream();
+  STELE_TRY(next->signed_record, r.sign(keys_.key.signing));
+  next->begin = begin;
+  next->overlap = Position{begin.value - begin.value % facts.segment_size};
+  next->ask_timeline = facts.history.tli;
+  // Where the old branch stands is in the spool's last frame; it is noted before the new one takes its place.
+  const auto last = spool_.last_frame();
+  STELE_CHECK(state_.put_branch(next->signed_record, next->stream));
+  STELE_CHECK(state_.update([&](AgentFacts& f) {
+    for (BranchMark& mark : f.branches) {
+      if (last && mark.stream == last->stream) mark = {last->stream, last->range.end, last->join, true};
+    }
+    f.branches.push_back({next->stream, begin, {}, false});
+    f.current = next->stream;
+    f.enrolment = keys_.enrolment_id;
+  }));
+  branch_ = std::move(next);
+  if (hooks_.on_branch) hooks_.on_branch();
+  {
+    std::lock_guard lock(mutex_);
+    policy_.begin_stream(branch_->stream);
+    status_.stream = branch_->stream;
+  }
+  log::info("new branch", {{"stream", branch_->stream.short_hex()}, {"timeline", r.timeline}, {"begin", begin}, {"reason", decision.why}});
+  return {};
+}
+
+Status LogStreamer::choose_branch(PgConnection& connection, const ServerFacts& facts, const ServerInfo& info) {
+  AgentFacts agent = state_.facts();
+  STELE_TRY(std::vector<KnownBranch> known, state_.known_branches());
+  const auto last = spool_.last_frame();
+  KnownBranch* current = nullptr;
+  for (KnownBranch& branch : known) {
+    if (last && branch.record.stream() == last->stream) {
+      branch.end = last->range.end;
+      branch.join = last->join;
+    }
+    if (agent.current && branch.record.stream() == *agent.current) current = &branch;
+  }
+  if (current != nullptr && current->record.lineage != facts.system_identifier && agent.enrolment != keys_.enrolment_id) {
+    current = nullptr;  // enrolled again for another cluster
+    known.clear();
+  }
+  STELE_TRY(BranchDecision decision, decide_branch(known, current, facts));
+  using Kind = BranchDecision::Kind;
+  if (force_fork_ && decision.kind == Kind::kContinue) {
+    decision.kind = Kind::kFork;
+    decision.why = "the server's log differs from the one streamed";
+  }
+  if (decision.kind == Kind::kContinue || decision.kind == Kind::kFinishOld) {
+    if (!branch_ || branch_->stream != current->record.stream()) {
+      branch_ = std::make_unique<Branch>();
+      branch_->record = current->record;
+      branch_->stream = current->record.stream();
+      STELE_TRY(branch_->signed_record, state_.read_branch(branch_->stream));
+      std::lock_guard lock(mutex_);
+      policy_.begin_stream(branch_->stream);
+      status_.stream = branch_->stream;
+      if (auto durable = spool_.last_durable_frame(); durable && durable->stream == branch_->stream) {
+        policy_.spool_durable(durable->range.end, clock_.steady_now());
+      }
+    }
+    branch_->begin = decision.begin;
+    branch_->expected = current->join;
+    branch_->ask_timeline = decision.timeline;
+    const Position first_segment{branch_->record.fork.value - branch_->record.fork.value % facts.segment_size};
+    branch_->overlap = std::max(overlap_begin(decision.begin, facts.segment_size), first_segment);
+    if (skip_overlap_ || branch_->overlap == branch_->begin) {
+      branch_->overlap = Position{branch_->begin.value - branch_->begin.value % facts.segment_size};
+      if (branch_->overlap == branch_->begin) branch_->expected.reset();
+    }
+    return {};
+  }
+  if (decision.kind == Kind::kFirst || decision.kind == Kind::kFork) {
+    STELE_TRY(decision.begin, slot_begin(connection, facts.segment_size, facts.flush));
+  }
+  const std::optional<StreamId> old = agent.current;
+  STELE_CHECK(begin_branch(decision, facts, info, decision.begin));
+  force_fork_ = false;
+  if (decision.kind == Kind::kFork) {
+    STELE_CHECK(record_fact(format::FactKind::kFork, old.value_or(StreamId{}), {decision.begin, decision.begin}, 0, decision.why));
+    tell([](LogStatus& s) { ++s.forks; });
+  }
+  if (decision.abandoned) {
+    STELE_CHECK(record_fact(format::FactKind::kAbandonedBranch, *decision.parent, *decision.abandoned, decision.abandoned->size(), decision.why));
+  }
+  if (hooks_.need_snapshot) hooks_.need_snapshot(decision.why);
+  return {};
+}
+
+Status LogStreamer::renew_epoch() {
+  STELE_TRY(NewEpoch epoch, make_epoch(keys_, options_.database, branch_->stream, generation_, clock_.now(), random_));
+  STELE_CHECK(state_.put_epoch(epoch.record));
+  branch_->epoch = std::move(epoch);
+  branch_->epoch_created = clock_.now();
+  branch_->has_epoch = true;
+  StreamContext context;
+  context.stream = branch_->stream;
+  context.generation = generation_;
+  context.epoch = branch_->epoch.id;
+  context.branch_record = branch_->signed_record;
+  context.epoch_record = branch_->epoch.record;
+  context.log_begin = branch_->record.fork;
+  context.system_identifier = branch_->record.lineage;
+  auto secrets = std::make_shared<format::EpochSecrets>();
+  secrets->data = branch_->epoch.data_key.clone();
+  secrets->chunk_name = keys_.key.chunk_name_key.clone();
+  secrets->join = keys_.key.join_tag_key.clone();
+  context.secrets = std::move(secrets);
+  context.timeline = branch_->record.timeline;
+  std::lock_guard lock(mutex_);
+  context_ = std::move(context);
+  status_.epoch = branch_->epoch.id;
+  return {};
+}
+
+Status LogStreamer::connect_and_stream() {
+  STELE_TRY(PgConnection connection, connect_primary());
+  ServerInfo info;
+  STELE_TRY(ServerFacts facts, read_facts(connection, info));
+  STELE_TRY([[maybe_unused]] const SlotCreated made, ensure_slot(connection, options_.slot, clock_.steady_now() + kQueryDeadline));
+  STELE_CHECK(choose_branch(connection, facts, info));
+  if (!branch_->has_epoch) STELE_CHECK(renew_epoch());
+  LogEncoderOptions encoding = options_.encoding;
+  encoding.suite = &keys_.key.signing.suite();
+  encoding.stream = branch_->stream;
+  encoding.generation = generation_;
+  encoding.epoch = branch_->epoch.id;
+  encoding.segment_size = static_cast<std::uint32_t>(facts.segment_size);
+  encoding.major = info.version_num / 10000;
+  encoding.system_identifier = facts.system_identifier;
+  encoding.on_record = hooks_.on_record;
+  STELE_TRY(encoder_, LogEncoder::create(encoding, branch_->epoch.data_key, keys_.key.join_tag_key, branch_->overlap, branch_->begin, random_));
+  if (branch_->expected) encoder_->expect_join(*branch_->expected);
+  tell([&](LogStatus& s) {
+    s.host = primary_label_;
+    s.timeline = branch_->ask_timeline;
+    s.system_identifier = facts.system_identifier;
+    s.segment_size = facts.segment_size;
+    s.server_version = info.version_num;
+    s.sealed_end = branch_->begin;
+  });
+  Status ended = stream_branch(std::move(connection));
+  if (ended.ok()) return ended;
+  if (ended.error().code == ErrorCode::kFork) {
+    force_fork_ = true;
+    return ended.error();
+  }
+  if (ended.error().code == ErrorCode::kGap) return note_gap(ended.error());
+  return ended;
+}
+
+Status LogStreamer::note_gap(const Error& why) {
+  if (!skip_overlap_ && branch_->overlap < Position{branch_->begin.value - branch_->begin.value % branch_->record.segment_size}) {
+    skip_overlap_ = true;  // only the segment before an exact boundary is gone, not the log itself
+    return why;
+  }
+  skip_overlap_ = false;
+  ConnectOptions options;
+  options.mode = ConnectionMode::kReplication;
+  options.application_name = options_.application_name;
+  STELE_TRY(PgConnection connection, connect_primary());
+  ServerInfo info;
+  STELE_TRY(ServerFacts facts, read_facts(connection, info));
+  STELE_TRY(PgConnection sql, PgConnection::connect(connection.address(), ConnectOptions{.application_name = options_.application_name},
+                                                    clock_.steady_now() + kConnectDeadline, interrupt_));
+  auto slot = read_slot(sql, options_.slot, clock_.steady_now() + kQueryDeadline);
+  if (slot.ok() && slot->invalidated()) {
+    STELE_CHECK(drop_slot(connection, options_.slot, clock_.steady_now() + kQueryDeadline));
+    STELE_TRY([[maybe_unused]] const SlotCreated made, ensure_slot(connection, options_.slot, clock_.steady_now() + kQueryDeadline));
+  }
+  STELE_TRY(const Position from, slot_begin(connection, facts.segment_size, facts.flush));
+  const Position lost_from = branch_->begin;
+  if (from <= lost_from) return why;  // it can be served after all: try again
+  STELE_CHECK(record_fact(format::FactKind::kGap, branch_->stream, {lost_from, from}, from - lost_from, why.what));
+  tell([](LogStatus& s) { ++s.gaps; });
+  BranchDecision decision;
+  decision.kind = BranchDecision::Kind::kFork;
+  decision.why = fmt::format("the log between {} and {} is lost", lost_from.to_string(), from.to_string());
+  STELE_CHECK(begin_branch(decision, facts, info, from));
+  if (hooks_.need_snapshot) hooks_.need_snapshot(decision.why);
+  return why;
+}
+
+Status LogStreamer::stream_branch(PgConnection connection) {
+  WalStreamOptions options;
+  options.slot = options_.slot;
+  options.start = branch_->overlap;
+  options.timeline = branch_->ask_timeline;
+  auto started = WalStream::start(std::move(connection), options, clock_, clock_.steady_now() + kQueryDeadline);
+  if (!started.ok()) return std::move(started).error();
+  WalStream stream = std::move(*started);
+  skip_overlap_ = false;
+  log::info("streaming", {{"host", primary_label_}, {"timeline", branch_->ask_timeline}, {"from", branch_->overlap}, {"resume", branch_->begin}});
+  tell([](LogStatus& s) { s.streaming = true; });
+  last_frame_at_ = clock_.steady_now();
+  Status ended = pump_events(stream);
+  if (ended.ok() || ended.error().code == ErrorCode::kCancelled) {
+    // An orderly end: what was read is sealed, so that nothing has to be read again.
+    std::vector<format::Frame> frames;
+    if (encoder_->resumed()) STELE_CHECK(encoder_->end_object(frames));
+    STELE_CHECK(push(std::move(frames)));
+  }
+  return ended;
+}
+
+Status LogStreamer::pump_events(WalStream& stream) {
+  while (!interrupt_->stopped()) {
+    Position confirmed;
+    std::optional<bool> transition;
+    {
+      std::lock_guard lock(mutex_);
+      policy_.tick(clock_.steady_now());
+      confirmed = policy_.confirmed();
+      transition = policy_.take_transition();
+      status_.server_end = stream.server_end();
+      status_.server_time = stream.server_time();
+      status_.spool_full = !blocked_.empty();
+    }
+    if (transition) {
+      STELE_CHECK(record_fact(*transition ? format::FactKind::kDegraded : format::FactKind::kDegradedEnd, branch_->stream, {confirmed, confirmed}, 0,
+                              *transition ? "commits are confirmed by the spool alone" : "the quorum is back"));
+    }
+    if (spool_failed_.exchange(false)) return Error{ErrorCode::kIo, "the spool failed", "look at the disk of the spool directory"};
+    if (confirmed.value != 0) STELE_CHECK(stream.send_status(confirmed));
+    if (!blocked_.empty()) {
+      STELE_CHECK(drain_blocked(stream));
+      continue;
+    }
+    const Instant now = clock_.steady_now();
+    const bool as_of_due = encoder_->resumed() && now - last_frame_at_ >= options_.as_of_interval && options_.as_of_interval.count() > 0;
+    if (as_of_due && !pending_since_) {
+      // The answer carries the server's clock: only then is the as-of true.
+      STELE_CHECK(stream.send_status(confirmed, true));
+    }
+    Instant deadline = now + std::chrono::milliseconds(500);
+    if (pending_since_) deadline = spool_.unsynced() == 0 ? now : *pending_since_ + options_.frame_delay;
+    STELE_TRY(WalEvent event, stream.next(deadline));
+    if (auto* data = std::get_if<WalData>(&event)) {
+      STELE_CHECK(take_data(*data));
+      reconnect_.streaming(clock_.steady_now());
+      STELE_CHECK(flush_if_due(false));
+    } else if (auto* keepalive = std::get_if<WalKeepalive>(&event)) {
+      reconnect_.streaming(clock_.steady_now());
+      if (as_of_due && !pending_since_ && keepalive->server_end <= encoder_->position()) {
+        std::vector<format::Frame> frames;
+        STELE_CHECK(encoder_->as_of(keepalive->server_time, frames));
+        STELE_CHECK(push(std::move(frames)));
+      }
+    } else if (auto* end = std::get_if<EndOfTimeline>(&event)) {
+      log::info("timeline ended", {{"next", end->next_timeline}, {"switch_point", end->switch_point}});
+      return {};
+    } else if (std::get_if<ServerShutdown>(&event) != nullptr) {
+      return Error{ErrorCode::kTemporary, "the server is shutting down", ""};
+    }
+    STELE_CHECK(flush_if_due(true));
+    if (branch_->has_epoch && ((options_.epoch_max_bytes != 0 && encoder_->epoch_bytes() >= options_.epoch_max_bytes) ||
+                               (options_.epoch_max_age.count() > 0 && clock_.now() - branch_->epoch_created >= options_.epoch_max_age))) {
+      std::vector<format::Frame> frames;
+      STELE_CHECK(encoder_->end_object(frames));
+      STELE_CHECK(push(std::move(frames)));
+      STELE_CHECK(renew_epoch());
+      STELE_CHECK(encoder_->change_epoch(branch_->epoch.id, branch_->epoch.data_key.clone()));
+    }
+  }
+  return Error{ErrorCode::kCancelled, "the agent is stopping", ""};
+}
+
+Status LogStreamer::take_data(const WalData& data) {
+  if (data.start != encoder_->position()) {
+    return Error{ErrorCode::kProtocol, fmt::format("the server sent {} where {} was expected", data.start.to_string(),
+                                                   encoder_->position().to_string()), ""};
+  }
+  std::vector<format::Frame> frames;
+  STELE_CHECK(encoder_->feed(data.bytes, data.server_time, frames));
+  tell([&](LogStatus& s) { s.raw_bytes += data.bytes.size(); });
+  STELE_CHECK(push(std::move(frames)));
+  if (encoder_->pending_bytes() == 0) {
+    pending_since_.reset();
+  } else if (!pending_since_) {
+    pending_since_ = clock_.steady_now();
+  }
+  return {};
+}
+
+Status LogStreamer::flush_if_due(bool drained) {
+  if (!pending_since_) return {};
+  // While a sync is under way more may join the next batch; without one, waiting would only add latency.
+  const bool idle_disk = drained && spool_.unsynced() == 0;
+  if (!idle_disk && clock_.steady_now() - *pending_since_ < options_.frame_delay) return {};
+  std::vector<format::Frame> frames;
+  STELE_CHECK(encoder_->flush(frames));
+  pending_since_.reset();
+  return push(std::move(frames));
+}
+
+Status LogStreamer::push(std::vector<format::Frame> frames) {
+  if (frames.empty()) return {};
+  format::sign_batch(frames.back(), keys_.key.signing);
+  last_frame_at_ = clock_.steady_now();
+  std::uint64_t bytes = 0;
+  Timestamp last_commit;
+  for (const format::Frame& frame : frames) {
+    bytes += frame.encoded_size();
+    last_commit = std::max(last_commit, frame.header().max_commit);
+  }
+  tell([&](LogStatus& s) {
+    s.frames += frames.size();
+    s.sealed_bytes += bytes;
+    s.sealed_end = frames.back().header().end;
+    s.last_commit = std::max(s.last_commit, last_commit);
+  });
+  if (!blocked_.empty()) {
+    for (format::Frame& frame : frames) blocked_.push_back(std::move(frame));
+    return {};
+  }
+  Status taken = spool_.append(frames);
+  if (!taken.ok() && (taken.error().code == ErrorCode::kLimit || taken.error().code == ErrorCode::kDiskFull)) {
+    blocked_ = std::move(frames);
+    return {};
+  }
+  return taken;
+}
+
+Status LogStreamer::drain_blocked(WalStream& stream) {
+  Status taken = spool_.append(blocked_);
+  if (taken.ok()) {
+    blocked_.clear();
+    return {};
+  }
+  if (taken.error().code != ErrorCode::kLimit && taken.error().code != ErrorCode::kDiskFull) return taken;
+  // Never drop: nothing more is read, so nothing more is confirmed, until there is room again.
+  STELE_TRY([[maybe_unused]] WalEvent event, stream.hold(clock_.steady_now() + kHoldStep));
+  if (std::get_if<ServerShutdown>(&event) != nullptr) return Error{ErrorCode::kTemporary, "the server is shutting down", ""};
+  return {};
+}
+
+}  // namespace stele::agent

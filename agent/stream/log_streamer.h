@@ -1,0 +1,147 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "agent/log/agent_keys.h"
+#include "agent/log/log_encoder.h"
+#include "agent/postgres/server_info.h"
+#include "agent/postgres/wal_stream.h"
+#include "agent/spool/ack_policy.h"
+#include "agent/spool/agent_state.h"
+#include "agent/spool/frame_spool.h"
+#include "core/format/fact.h"
+
+namespace stele::agent {
+
+/// The stream as it stands, for status, metrics and snapshots. A copy.
+struct LogStatus {
+  bool streaming = false;
+  std::string host;
+  StreamId stream;
+  std::uint32_t timeline = 0;
+  std::uint64_t system_identifier = 0;
+  std::uint64_t segment_size = 0;
+  int server_version = 0;
+  EpochId epoch;
+  Position sealed_end;        ///< end of the last frame
+  Position server_end;        ///< the server's end of log as last heard
+  Timestamp server_time;      ///< its clock then
+  Position confirmed;         ///< reported to PostgreSQL
+  Timestamp last_commit;      ///< newest commit that was sealed
+  bool degraded = false;
+  bool spool_full = false;
+  std::uint64_t frames = 0, raw_bytes = 0, sealed_bytes = 0;
+  std::uint64_t gaps = 0, forks = 0;
+  std::map<std::string, std::uint64_t> reconnects;  ///< by reason
+  std::string last_error;
+};
+
+/// What a snapshot needs of the stream. Shared secrets stay in locked memory.
+struct StreamContext {
+  StreamId stream;
+  Generation generation;
+  EpochId epoch;
+  format::SignedRecord branch_record, epoch_record;
+  std::shared_ptr<const format::EpochSecrets> secrets;
+  Position log_begin;             ///< first position of the stream
+  std::uint64_t system_identifier = 0;
+  std::uint32_t timeline = 0;
+};
+
+/// Follows PostgreSQL's change log on its own thread: finds the primary, decides the branch, streams, seals, spools, confirms. It never
+/// stops by itself: every failure is counted, told and tried again (ReconnectPolicy), except where stop() was called.
+class LogStreamer {
+ public:
+  struct Options {
+    DatabaseName database;
+    std::vector<ServerAddress> hosts;
+    std::string slot;
+    std::string application_name;
+    int wal_sender_timeout_ms = 4000;
+    LogEncoderOptions encoding;  ///< sizes and compression; identities are filled here
+    Duration frame_delay{};
+    Duration as_of_interval{};
+    Duration epoch_max_age{};
+    std::uint64_t epoch_max_bytes = 0;
+  };
+  struct Hooks {
+    std::function<void(std::string reason)> need_snapshot;  ///< a new branch, a fork or a gap: the log alone cannot be restored
+    std::function<void(const pg::WalRecord&)> on_record;      ///< every record of the log, in order; the log thread's
+    std::function<void()> on_branch;                          ///< another branch begins; what on_record told belongs to the old one
+  };
+
+  LogStreamer(Options options, const AgentKeys& keys, AgentState& state, FrameSpool& spool, AckPolicy::Options policy, Clock& clock,
+              RandomSource& random, Hooks hooks);
+  ~LogStreamer();
+
+  /// Starts the thread. `generation` was made durable before.
+  Status start(Generation generation);
+  /// Seals what is there, ends the thread. Idempotent.
+  void stop();
+
+  /// From the spool and the uplinks; any thread.
+  void on_spool_durable(const SpoolEntry& last);
+  void on_spool_failure(const Error& error);
+  void on_receiver_durable(const std::string& receiver, const StreamId& stream, Position end);
+  /// Puts a fact about the current stream into the ledger.
+  Status record_fact(format::FactKind kind, const StreamId& stream, PositionRange range, std::uint64_t value, std::string note);
+
+  LogStatus status() const;
+  /// Nothing before the first branch is begun.
+  std::optional<StreamContext> context() const;
+
+ private:
+  struct Branch;
+  void run();
+  Status connect_and_stream();
+  Result<PgConnection> connect_primary();
+  Result<ServerFacts> read_facts(PgConnection& connection, ServerInfo& info);
+  Status choose_branch(PgConnection& connection, const ServerFacts& facts, const ServerInfo& info);
+  Status begin_branch(const BranchDecision& decision, const ServerFacts& facts, const ServerInfo& info, Position begin);
+  Result<Position> slot_begin(const PgConnection& connection, std::uint64_t segment_size, Position flush);
+  Status renew_epoch();
+  Status stream_branch(PgConnection connection);
+  Status pump_events(WalStream& stream);
+  Status take_data(const WalData& data);
+  Status flush_if_due(bool drained);
+  Status push(std::vector<format::Frame> frames);
+  Status drain_blocked(WalStream& stream);
+  Status note_gap(const Error& why);
+  void tell(const std::function<void(LogStatus&)>& change);
+
+  const Options options_;
+  const AgentKeys& keys_;
+  AgentState& state_;
+  FrameSpool& spool_;
+  Clock& clock_;
+  RandomSource& random_;
+  Hooks hooks_;
+  std::shared_ptr<Interrupt> interrupt_;
+  std::thread thread_;
+  Generation generation_;
+
+  // The thread's.
+  std::unique_ptr<Branch> branch_;
+  std::unique_ptr<LogEncoder> encoder_;
+  std::vector<format::Frame> blocked_;  ///< sealed, and the spool was full
+  std::optional<Instant> pending_since_;
+  Instant last_frame_at_{};
+  bool force_fork_ = false;
+  bool skip_overlap_ = false;  ///< the segment before a boundary is gone: no overlap check this time
+  ReconnectPolicy reconnect_;
+  std::string primary_label_;
+
+  mutable std::mutex mutex_;
+  AckPolicy policy_;
+  LogStatus status_;
+  std::optional<StreamContext> context_;
+  std::atomic<bool> spool_failed_{false};
+};
+
+}  // namespace stele::agent

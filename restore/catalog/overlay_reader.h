@@ -1,0 +1,39 @@
+#pragma once
+
+#include <map>
+
+#include "core/store/object_store.h"
+
+namespace stele::restore {
+
+/// A store with a few more objects that are only in memory: runs made of a journal's frames. `base` must outlive it. Filled before it
+/// is shared between threads.
+class OverlayReader final : public store::ObjectReader {
+ public:
+  explicit OverlayReader(store::ObjectReader& base) : base_(base) {}
+  void add(std::string name, Bytes bytes) { added_.insert_or_assign(std::move(name), std::move(bytes)); }
+  std::size_t added() const { return added_.size(); }
+
+  Result<std::vector<store::ObjectInfo>> list(std::string_view prefix) override;
+  Result<Bytes> read(std::string_view name, std::uint64_t offset, std::size_t length) override;
+  Result<std::uint64_t> size(std::string_view name) override;
+
+ private:
+  store::ObjectReader& base_;
+  std::map<std::string, Bytes, std::less<>> added_;
+};
+
+/// Several copies of one store: lists everything that any copy has, reads from the first that gives it. A copy that cannot be reached is
+/// skipped while another answers.
+class UnionReader final : public store::ObjectReader {
+ public:
+  explicit UnionReader(std::vector<store::ObjectReader*> copies) : copies_(std::move(copies)) {}
+  Result<std::vector<store::ObjectInfo>> list(std::string_view prefix) override;
+  Result<Bytes> read(std::string_view name, std::uint64_t offset, std::size_t length) override;
+  Result<std::uint64_t> size(std::string_view name) override;
+
+ private:
+  std::vector<store::ObjectReader*> copies_;
+};
+
+}  // namespace stele::restore
