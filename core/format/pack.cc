@@ -108,8 +108,10 @@ Result<Bytes> encode_pack(PackHead head, const std::vector<Bytes>& chunks, const
   return out;
 }
 
-Result<PackHead> parse_pack(ByteView bytes, const crypto::VerifyKey* key, bool check_chunks) {
-  ByteReader r(bytes);
+Result<std::optional<PackHead>> parse_pack_head(ByteView front, std::uint64_t total) {
+  constexpr std::size_t kFixed = 4 + 2 + 2 + 4 + 4;
+  if (front.size() < kFixed && front.size() < total) return std::optional<PackHead>();
+  ByteReader r(front);
   if (as_text(r.raw(kPackMagic.size())) != kPackMagic) return Error{ErrorCode::kDamaged, "not a pack", ""};
   if (const std::uint16_t version = r.u16(); version != kVersion) {
     return Error{ErrorCode::kUnsupported, fmt::format("pack of version {}", version), "read this with a newer Stele"};
@@ -117,8 +119,8 @@ Result<PackHead> parse_pack(ByteView bytes, const crypto::VerifyKey* key, bool c
   STELE_TRY(const crypto::Suite* suite, crypto::find_suite(r.u16()));
   PackHead head;
   head.suite = suite->id();
-  const std::size_t total = r.u32(), count = r.u32();
-  if (total != bytes.size() || total > kMaxPackBytes) return Error{ErrorCode::kDamaged, fmt::format("pack: {} bytes, {} expected", bytes.size(), total), ""};
+  const std::size_t stated = r.u32(), count = r.u32();
+  if (stated != total || stated > kMaxPackBytes) return Error{ErrorCode::kDamaged, fmt::format("pack: {} bytes, {} expected", total, stated), ""};
   if (count == 0 || count > kMaxEntries) return Error{ErrorCode::kDamaged, fmt::format("pack: {} chunks", count), ""};
   r.fixed(head.stream);
   head.generation = {r.u64()};
@@ -132,11 +134,28 @@ Result<PackHead> parse_pack(ByteView bytes, const crypto::VerifyKey* key, bool c
     entry.size = r.u32();
     head.entries.push_back(entry);
   }
-  if (r.failed()) return Error{ErrorCode::kDamaged, "pack: its index ends early", ""};
+  if (r.failed()) {
+    if (front.size() < total) return std::optional<PackHead>();
+    return Error{ErrorCode::kDamaged, "pack: its index ends early", ""};
+  }
+  std::uint64_t expected = r.position();
   for (const PackEntry& entry : head.entries) {
-    if (entry.offset != r.position()) return Error{ErrorCode::kDamaged, "pack: its index does not match its chunks", ""};
+    if (entry.offset != expected) return Error{ErrorCode::kDamaged, "pack: its index does not match its chunks", ""};
+    expected += entry.size;
+    if (expected > total) return Error{ErrorCode::kDamaged, "pack: ends early", ""};
+  }
+  return std::optional<PackHead>(std::move(head));
+}
+
+Result<PackHead> parse_pack(ByteView bytes, const crypto::VerifyKey* key, bool check_chunks) {
+  STELE_TRY(auto front, parse_pack_head(bytes, bytes.size()));
+  if (!front) return Error{ErrorCode::kDamaged, "pack: ends early", ""};
+  PackHead& head = *front;
+  STELE_TRY(const crypto::Suite* suite, crypto::find_suite(head.suite));
+  ByteReader r(bytes);
+  r.raw(head.entries.front().offset);
+  for (const PackEntry& entry : head.entries) {
     ByteView chunk = r.raw(entry.size);
-    if (r.failed()) return Error{ErrorCode::kDamaged, "pack: ends early", ""};
     if (!check_chunks) continue;
     STELE_TRY(ChunkView view, parse_chunk(chunk));
     if (view.header.name != entry.name || view.stored.size() != entry.size || view.header.stream != head.stream) {
@@ -150,7 +169,7 @@ Result<PackHead> parse_pack(ByteView bytes, const crypto::VerifyKey* key, bool c
     Status ok = key->verify(kPackDomain, crypto::hash(*suite, bytes.first(signed_size)).view(), signature);
     if (!ok.ok()) return ok.error().in(fmt::format("pack {}", head.pack.short_hex()));
   }
-  return head;
+  return std::move(head);
 }
 
 }  // namespace stele::format

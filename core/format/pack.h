@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "core/format/record.h"
@@ -56,6 +57,10 @@ struct PackHead {
 
 /// Puts sealed chunks together. `chunks` are header and payload each, in the order of `head.entries` (offsets are filled here).
 Result<Bytes> encode_pack(PackHead head, const std::vector<Bytes>& chunks, const crypto::SigningKey& agent);
+
+/// Only the head and its index, from the front of a pack of `total` bytes; nothing where `front` is too short to hold them. Checks that the
+/// entries follow one another inside the pack; verifies nothing (restore authenticates each chunk by itself).
+Result<std::optional<PackHead>> parse_pack_head(ByteView front, std::uint64_t total);
 
 /// Checks layout, signature (where a key is given) and that the entries lie inside; the chunks' hashes only with check_chunks.
 Result<PackHead> parse_pack(ByteView bytes, const crypto::VerifyKey* key, bool check_chunks);

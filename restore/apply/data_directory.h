@@ -1,0 +1,55 @@
+#pragma once
+
+#include "restore/apply/beneath.h"
+#include "restore/apply/tablespaces.h"
+#include "restore/fetch/snapshot_reader.h"
+
+namespace stele::restore {
+
+/// Looks at the place of a restore before anything is written: the directory must not exist or be empty, and must not lie inside a
+/// PostgreSQL data directory. Gives its absolute path, parent resolved. kExists, kUsage, kIo.
+Result<std::string> check_target(const std::string& directory);
+/// kDiskFull unless `bytes` (and a reserve of 64 MiB) are free where the path will be.
+Status check_free_space(const std::string& path, std::uint64_t bytes);
+
+/// Names beside the data directory.
+std::string marker_path(const std::string& directory);       ///< DIR.stele-incomplete
+std::string staging_path(const std::string& directory);      ///< DIR.stele-wal
+std::string extra_files_path(const std::string& directory);  ///< DIR.stele-extra
+
+/// Writes a snapshot's files. In this order: the marker; directories, files and links; `finish_files` when all bytes are durable;
+/// then whatever must come before the server may start (log, settings); `complete` writes global/pg_control and removes the marker.
+/// Destroyed before `complete`, the marker stays and says what the directory is. write_file is thread-safe, the rest is not.
+class DataDirectory {
+ public:
+  /// `directory` from check_target. Writes the marker and makes every directory. The file table was checked by its reader; paths are
+  /// opened beneath the target only. kForged for two entries with one path or a file below a file.
+  static Result<std::unique_ptr<DataDirectory>> begin(const std::string& directory, const std::vector<format::FileEntry>& files,
+                                                      const std::vector<TablespaceTarget>& tablespaces);
+
+  Status write_file(std::size_t file, std::uint64_t offset, ByteView bytes);
+  /// Creates the backup_label from the manifest where the files had none, removes nothing; makes everything durable.
+  Status finish_files(const std::string& backup_label);
+  /// global/pg_control as the snapshot has it, not on disk yet. Empty: the snapshot has none.
+  const Bytes& control_file() const { return control_; }
+  Status complete();
+
+  const std::string& path() const { return path_; }
+  const std::vector<std::string>& extra_files() const { return extra_names_; }
+
+ private:
+  DataDirectory(std::string path, const std::vector<format::FileEntry>& files) : path_(std::move(path)), files_(files) {}
+  Status make_directories(const std::vector<TablespaceTarget>& tablespaces);
+  Status make_files();
+  const BeneathDirectory& root_of(const format::FileEntry& entry, std::string& path) const;
+  std::string path_;
+  const std::vector<format::FileEntry>& files_;
+  std::vector<std::pair<std::uint32_t, BeneathDirectory>> roots_;  ///< by tablespace OID; 0: the data directory
+  std::optional<BeneathDirectory> extra_;
+  std::vector<std::string> extra_names_;
+  std::vector<TablespaceTarget> tablespaces_;
+  std::optional<std::size_t> control_index_;
+  Bytes control_;
+};
+
+}  // namespace stele::restore

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "restore/fetch/chunk_fetcher.h"
+
+namespace stele::restore {
+
+/// Opens a snapshot: its manifest, its lists and its file table, all verified. `chunks` counts of the files and the sizes agree.
+class SnapshotReader {
+ public:
+  /// All must outlive the reader. Errors: kDamaged, kForged, kKeyMissing, kKeyWrong, the store's.
+  static Result<std::unique_ptr<SnapshotReader>> open(StoreCatalog& catalog, KeyRing& keys, const SnapshotId& id, std::size_t workers);
+
+  const format::Manifest& manifest() const { return manifest_; }
+  const format::ManifestSealed& sealed() const { return sealed_; }
+  const std::vector<format::FileEntry>& files() const { return files_; }
+  std::uint64_t raw_bytes() const { return raw_bytes_; }
+  /// Names of the file contents, in order; the file table's own chunks are not among them.
+  std::span<const ChunkName> content() const { return std::span(chunks_).first(content_); }
+  ChunkFetcher& fetcher() { return *fetcher_; }
+  std::vector<Problem>& problems() { return problems_; }
+
+  /// Gives every byte of every file once: `write(file, offset, bytes)`, on many threads. kDamaged where a file's chunks are not as long as
+  /// the file table says. `progress` gets the bytes written so far.
+  Status read_files(std::size_t workers, const std::function<Status(std::size_t file, std::uint64_t offset, ByteView bytes)>& write,
+                    const std::function<void(std::uint64_t)>& progress);
+
+ private:
+  SnapshotReader() = default;
+  Status read_lists(StoreCatalog& catalog);
+  Status read_file_table(std::size_t workers);
+  format::Manifest manifest_;
+  format::ManifestSealed sealed_;
+  std::vector<ChunkName> chunks_;
+  std::size_t content_ = 0;
+  std::vector<format::FileEntry> files_;
+  std::uint64_t raw_bytes_ = 0;
+  ChunkIndex index_;
+  std::unique_ptr<ChunkFetcher> fetcher_;
+  std::vector<Problem> problems_;
+};
+
+}  // namespace stele::restore
