@@ -86,7 +86,7 @@ Result<Head> decode_head(KeyKind kind, ByteReader& reader) {
   if (head.protection == ProtectionKind::kArgon2id && !is_sane(head.cost)) return damaged("absurd Argon2id parameters");
   const bool must_protect = kind == KeyKind::kRecovery || kind == KeyKind::kAuthority;
   if ((must_protect && head.protection == ProtectionKind::kNone) ||
-      (kind == KeyKind::kAgent && head.protection != ProtectionKind::kNone)) {
+      ((kind == KeyKind::kAgent || kind == KeyKind::kReceiver) && head.protection != ProtectionKind::kNone)) {
     return damaged("protection that this kind of key does not have");
   }
   return head;
@@ -250,6 +250,10 @@ Result<SecretBytes> encode_agent_key(const AgentKey& key) {
   return encode_file(KeyKind::kAgent, head_of(key.signing, key.label), secret.view(), nullptr);
 }
 
+Result<SecretBytes> encode_receiver_key(const ReceiverKey& key) {
+  return encode_file(KeyKind::kReceiver, head_of(key.key, key.label), key.key.seed().view(), nullptr);
+}
+
 Result<RecoveryKey> decode_recovery_key(ByteView bytes, const SecretBytes& passphrase) {
   STELE_TRY(File file, decode_file(bytes));
   if (!has_authority(file.text.kind)) return other_kind(KeyKind::kRecovery, file.text.kind);
@@ -276,6 +280,13 @@ Result<AgentKey> decode_agent_key(ByteView bytes) {
   STELE_TRY(SigningKey key, signing_key(file, file.secret.first(sizes.seed)));
   return AgentKey{file.head.label, std::move(key), SecretBytes::copy_of(file.secret.subspan(sizes.seed, sizes.key)),
                   SecretBytes::copy_of(file.secret.last(sizes.key))};
+}
+
+Result<ReceiverKey> decode_receiver_key(ByteView bytes) {
+  STELE_TRY(File file, decode_file(bytes));
+  if (file.text.kind != KeyKind::kReceiver) return other_kind(KeyKind::kReceiver, file.text.kind);
+  STELE_TRY(SigningKey key, signing_key(file, file.secret));
+  return ReceiverKey{file.head.label, std::move(key)};
 }
 
 Result<KeyFileInfo> inspect_key_file(ByteView bytes) {

@@ -15,8 +15,8 @@ namespace stele::crypto {
 // suite this program does not know, kKeyMissing for a protected file without passphrase, kKeyWrong for a wrong
 // passphrase, kConfig for the file of another kind of key.
 
-enum class KeyKind : std::uint8_t { kRecovery = 1, kDrill = 2, kAuthority = 3, kAgent = 4 };
-/// "recovery", "drill", "authority", "agent".
+enum class KeyKind : std::uint8_t { kRecovery = 1, kDrill = 2, kAuthority = 3, kAgent = 4, kReceiver = 5 };
+/// "recovery", "drill", "authority", "agent", "receiver".
 std::string_view key_kind_name(KeyKind kind);
 
 /// Cost of turning a passphrase into a key. The file carries it; decode refuses more than the limits before any work.
@@ -62,6 +62,12 @@ struct AgentKey {
   static AgentKey generate(const Suite& suite, std::string label, RandomSource& random);
 };
 
+/// A receiver's signing key: signs what the receiver says about itself; read without a passphrase, mode 0600.
+struct ReceiverKey {
+  std::string label;
+  SigningKey key;
+};
+
 /// A whole file, newline included. kConfig for a label that is not printable or too long, or an empty passphrase.
 /// kConfig also for a cost outside the limits. A file without protection contains the secret: hence SecretBytes.
 Result<SecretBytes> encode_recovery_key(const RecoveryKey& key, const Protection& protection);
@@ -69,11 +75,13 @@ Result<SecretBytes> encode_recovery_key(const RecoveryKey& key, const Protection
 Result<SecretBytes> encode_drill_key_unprotected(const RecoveryKey& key);
 Result<SecretBytes> encode_authority_key(const AuthorityKey& key, const Protection& protection);
 Result<SecretBytes> encode_agent_key(const AgentKey& key);
+Result<SecretBytes> encode_receiver_key(const ReceiverKey& key);
 
 /// Recovery and drill keys. The passphrase may be empty for a file that is not protected.
 Result<RecoveryKey> decode_recovery_key(ByteView file, const SecretBytes& passphrase);
 Result<AuthorityKey> decode_authority_key(ByteView file, const SecretBytes& passphrase);
 Result<AgentKey> decode_agent_key(ByteView file);
+Result<ReceiverKey> decode_receiver_key(ByteView file);
 
 /// What a file says without its passphrase.
 struct KeyFileInfo {
@@ -98,6 +106,7 @@ struct PublicKeyLine {
 PublicKeyLine public_line_of(const RecoveryKey& key);
 PublicKeyLine public_line_of(const AuthorityKey& key);
 PublicKeyLine public_line_of(const AgentKey& key);
+PublicKeyLine public_line_of(const ReceiverKey& key);
 Result<std::string> encode_public_key(const PublicKeyLine& key);
 /// Space and newlines around the line are ignored.
 Result<PublicKeyLine> decode_public_key(std::string_view line);

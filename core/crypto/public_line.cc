@@ -31,6 +31,10 @@ PublicKeyLine public_line_of(const AgentKey& key) {
   return {KeyKind::kAgent, &key.signing.suite(), key.label, to_bytes(key.signing.verify_key().bytes())};
 }
 
+PublicKeyLine public_line_of(const ReceiverKey& key) {
+  return {KeyKind::kReceiver, &key.key.suite(), key.label, to_bytes(key.key.verify_key().bytes())};
+}
+
 Result<std::string> encode_public_key(const PublicKeyLine& key) {
   STELE_CHECK(check_key_label(key.label));
   Bytes body;
@@ -69,7 +73,7 @@ Result<RecipientKey> as_recipient(const PublicKeyLine& line) {
 }
 
 Result<VerifyKey> as_verify_key(const PublicKeyLine& line) {
-  if (is_recipient(line.kind)) return other_sort(line, "authority or agent");
+  if (is_recipient(line.kind)) return other_sort(line, "authority, agent or receiver");
   return VerifyKey::from(*line.suite, line.public_key);
 }
 
