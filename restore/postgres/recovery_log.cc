@@ -218,7 +218,7 @@ RecoveryLog read_recovery_log(std::string_view text, pid_t postmaster) {
       if (log.problem == StartProblem::kOther) log.problem = classify(*hint);
       log.reason = fmt::format("{}: {}", hint->message, log.reason);
     }
-    if (auto s = needed_setting(log.reason)) log.needed_setting = s;
+    if (auto s = needed_setting(last->detail)) log.needed_setting = s;
     if (last->severity == "PANIC" && log.problem == StartProblem::kOther) log.problem = StartProblem::kDamagedFiles;
   } else if (!killed.empty()) {
     log.problem = StartProblem::kKilled;

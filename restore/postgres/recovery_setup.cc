@@ -1,6 +1,7 @@
 #include "restore/postgres/recovery_setup.h"
 
 #include <fmt/format.h>
+#include <locale.h>
 #include <strings.h>
 
 #include <algorithm>
@@ -47,6 +48,7 @@ class Setup {
     STELE_CHECK(judge_libraries());
     STELE_CHECK(judge_ssl());
     STELE_CHECK(judge_paths());
+    judge_locales();
     for (const auto& s : options_.forced) force(s.name, s.value, "forced for this restore");
     // Only now, after everything has been understood, anything is changed.
     STELE_TRY(report_.edited_files, tree.rewrite(fs_, directory_));
@@ -263,6 +265,17 @@ class Setup {
     STELE_TRY(bool usual, fs_.exists("/var/run/postgresql"));
     force("unix_socket_directories", usual ? "/var/run/postgresql" : "/tmp", "a directory this host does not have");
     return {};
+  }
+
+  /// A locale that is not installed keeps the server from starting (commands/variable.c and utils/adt/pg_locale.c).
+  void judge_locales() {
+    for (const char* name : {"lc_messages", "lc_monetary", "lc_numeric", "lc_time"}) {
+      auto place = source_place(name);
+      if (!place || place->value.empty()) continue;
+      locale_t locale = newlocale(LC_ALL_MASK, place->value.c_str(), static_cast<locale_t>(nullptr));
+      if (locale == static_cast<locale_t>(nullptr)) force(name, "C", "a locale this host does not have");
+      else freelocale(locale);
+    }
   }
 
   /// standby.signal wins over recovery.signal and would recover for ever; recovery.conf (before PostgreSQL 12) keeps the server from starting.

@@ -66,11 +66,6 @@ std::vector<SettingRule> setting_rules(const RecoverySettings& recovery, const C
   const char* ours = "this recovery has its own";
   std::vector<SettingRule> rules = {
       {"restore_command", recovery.restore_command, "a command of the source's host", true},
-      {"recovery_target", target.kind == Kind::kImmediate ? "immediate" : "", ours},
-      {"recovery_target_time", target_value(Kind::kTime), ours},
-      {"recovery_target_lsn", target_value(Kind::kLsn), ours},
-      {"recovery_target_xid", target_value(Kind::kXid), ours},
-      {"recovery_target_name", target_value(Kind::kName), ours},
       {"recovery_target_inclusive", recovery.inclusive ? "on" : "off", ours},
       {"recovery_target_timeline", recovery.timeline, ours},
       {"recovery_target_action", action_word(recovery.action), ours},
@@ -85,6 +80,14 @@ std::vector<SettingRule> setting_rules(const RecoverySettings& recovery, const C
       {"primary_slot_name", "", "would use the source's slot", false, true},
       {"listen_addresses", options.listen_addresses, "addresses of the source's host"},
   };
+  // The set one last: an empty one behind it would count as a second target (assign_recovery_target_*).
+  std::vector<std::pair<std::string, std::string>> targets = {{"recovery_target", target.kind == Kind::kImmediate ? "immediate" : ""},
+                                                              {"recovery_target_time", target_value(Kind::kTime)},
+                                                              {"recovery_target_lsn", target_value(Kind::kLsn)},
+                                                              {"recovery_target_xid", target_value(Kind::kXid)},
+                                                              {"recovery_target_name", target_value(Kind::kName)}};
+  std::stable_partition(targets.begin(), targets.end(), [](const auto& t) { return t.second.empty(); });
+  for (const auto& [name, value] : targets) rules.push_back({name, value, ours});
   if (major >= 15) rules.push_back({"archive_library", "", "would write into the source's archive", false, true});
   if (major <= 15) rules.push_back({"promote_trigger_file", "", "a path of the source's host"});
   if (!options.keep_logical_workers) {

@@ -56,7 +56,7 @@ Result<std::unique_ptr<SqlSession>> SqlSession::connect(const SqlAddress& addres
   const char* keywords[] = {"host", "hostaddr", "port", "user", "dbname", "options", "application_name", "passfile", "password",
                             "client_encoding", "gssencmode", "sslmode", "target_session_attrs", nullptr};
   const char* values[] = {address.host.c_str(), "", port.c_str(), address.user.c_str(), name.c_str(), "-c search_path=pg_catalog", "stele-restore",
-                          "/dev/null", "", "UTF8", "disable", "prefer", "any", nullptr};
+                          "/nonexistent/passfile", "", "UTF8", "disable", "prefer", "any", nullptr};
   pg_conn* conn = PQconnectStartParams(keywords, values, 0);
   if (conn == nullptr) return Error{ErrorCode::kInternal, "connect to the restored server: no memory", ""};
   std::unique_ptr<SqlSession> session(new SqlSession(conn, cancelled));
