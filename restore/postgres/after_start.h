@@ -10,24 +10,24 @@ namespace stele::restore {
 
 /// Where the plan says the cluster must have ended.
 struct ExpectedEnd {
-  std::uint64_t system_identifier = 0;      ///< 0: not compared
-  pg::TimelineId recovered_timeline = 0;    ///< whose log was replayed last; 0: not compared
-  std::optional<Position> replayed_at_least;///< the end of the last record that must have been replayed
-  std::optional<Position> replayed_at_most; ///< nothing behind it may be there
-  RecoveryTarget target;                    ///< none: recovery ends with the log
-  bool paused = false;                      ///< recovery_target_action = pause
+  std::uint64_t system_identifier = 0;        ///< 0: not compared
+  pg::TimelineId recovered_timeline = 0;      ///< whose log was replayed last; 0: not compared
+  std::optional<Position> replayed_at_least;  ///< the end of the last record that must have been replayed
+  std::optional<Position> replayed_at_most;   ///< nothing behind it may be there
+  RecoveryTarget target;                      ///< none: recovery ends with the log
+  bool paused = false;                        ///< recovery_target_action = pause
 };
 
 /// Where it did end.
 struct RecoveredState {
   std::uint64_t system_identifier = 0;
-  pg::TimelineId timeline = 0;               ///< the timeline the server is on now
-  pg::TimelineId recovered_timeline = 0;     ///< whose log was replayed last
+  pg::TimelineId timeline = 0;            ///< the timeline the server is on now
+  pg::TimelineId recovered_timeline = 0;  ///< whose log was replayed last
   bool in_recovery = false;
-  Position replayed;                         ///< end of the last replayed record
-  std::optional<Timestamp> last_transaction; ///< commit or abort time of the last replayed transaction
-  std::string stopping;                      ///< PostgreSQL's words for where it stopped; empty: at the end of the log
-  std::string server_version;                ///< "15.20 (Debian 15.20-0+deb12u1)"
+  Position replayed;                          ///< end of the last replayed record
+  std::optional<Timestamp> last_transaction;  ///< commit or abort time of the last replayed transaction
+  std::string stopping;                       ///< PostgreSQL's words for where it stopped; empty: at the end of the log
+  std::string server_version;                 ///< "15.20 (Debian 15.20-0+deb12u1)"
 };
 
 /// Compares; pure. kDatabase (kGap for a recovery that ended short) naming what differs.

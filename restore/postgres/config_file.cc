@@ -7,12 +7,24 @@
 namespace stele::restore {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
-bool is_ascii_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_letter(char c) { return is_ascii_letter(c) || c == '_' || static_cast<unsigned char>(c) >= 0x80; }
-bool is_word(char c) { return is_letter(c) || is_digit(c); }
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_hex(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+bool is_ascii_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_letter(char c) {
+  return is_ascii_letter(c) || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+}
+bool is_word(char c) {
+  return is_letter(c) || is_digit(c);
+}
+bool is_blank(char c) {
+  return c == ' ' || c == '\t' || c == '\r';
+}
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -31,7 +43,9 @@ std::size_t run_of(std::string_view s, std::size_t at, Predicate p) {
   return n;
 }
 
-std::size_t match_id(std::string_view s) { return s.empty() || !is_letter(s[0]) ? 0 : run_of(s, 0, is_word); }
+std::size_t match_id(std::string_view s) {
+  return s.empty() || !is_letter(s[0]) ? 0 : run_of(s, 0, is_word);
+}
 
 std::size_t match_qualified(std::string_view s) {
   std::size_t first = match_id(s);
@@ -67,7 +81,8 @@ std::size_t match_integer(std::string_view s) {
   std::size_t best = 0;
   if (std::size_t n = run_of(s, at, is_digit); n > 0) best = at + n + run_of(s, at + n, is_ascii_letter);
   if (s.substr(at).starts_with("0x")) {
-    if (std::size_t n = run_of(s, at + 2, is_hex); n > 0) best = std::max(best, at + 2 + n + run_of(s, at + 2 + n, is_ascii_letter));
+    if (std::size_t n = run_of(s, at + 2, is_hex); n > 0)
+      best = std::max(best, at + 2 + n + run_of(s, at + 2 + n, is_ascii_letter));
   }
   return best;
 }
@@ -120,21 +135,40 @@ std::string unquote(std::string_view quoted) {
     if (s[i] == '\\') {
       if (++i >= s.size()) break;
       switch (s[i]) {
-        case 'b': out += '\b'; break;
-        case 'f': out += '\f'; break;
-        case 'n': out += '\n'; break;
-        case 'r': out += '\r'; break;
-        case 't': out += '\t'; break;
-        case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': {
+        case 'b':
+          out += '\b';
+          break;
+        case 'f':
+          out += '\f';
+          break;
+        case 'n':
+          out += '\n';
+          break;
+        case 'r':
+          out += '\r';
+          break;
+        case 't':
+          out += '\t';
+          break;
+        case '0':
+        case '1':
+        case '2':
+        case '3':
+        case '4':
+        case '5':
+        case '6':
+        case '7': {
           unsigned value = 0;
           std::size_t digits = 0;
-          while (digits < 3 && i < s.size() && s[i] >= '0' && s[i] <= '7') value = value * 8 + static_cast<unsigned>(s[i] - '0'), ++i, ++digits;
+          while (digits < 3 && i < s.size() && s[i] >= '0' && s[i] <= '7')
+            value = value * 8 + static_cast<unsigned>(s[i] - '0'), ++i, ++digits;
           --i;
           if (static_cast<char>(value) == '\0') return out;  // a C string ends here
           out += static_cast<char>(value);
           break;
         }
-        default: out += s[i];
+        default:
+          out += s[i];
       }
     } else {
       if (s[i] == '\'' && i + 1 < s.size() && s[i + 1] == '\'') ++i;
@@ -185,18 +219,29 @@ std::vector<ConfigLine> parse_config(std::string_view text) {
 }
 
 Result<std::string> config_line(const Setting& setting) {
-  if (setting.name.empty() || (match_id(setting.name) != setting.name.size() && match_qualified(setting.name) != setting.name.size())) {
+  if (setting.name.empty() ||
+      (match_id(setting.name) != setting.name.size() && match_qualified(setting.name) != setting.name.size())) {
     return Error{ErrorCode::kConfig, fmt::format("write setting '{}': this is not a parameter name", setting.name), ""};
   }
   std::string quoted;
   for (char c : setting.value) {
     switch (c) {
-      case '\0': return Error{ErrorCode::kConfig, fmt::format("write setting {}: its value has a NUL byte", setting.name), ""};
-      case '\'': quoted += "''"; break;
-      case '\\': quoted += "\\\\"; break;
-      case '\n': quoted += "\\n"; break;
-      case '\r': quoted += "\\r"; break;
-      default: quoted += c;
+      case '\0':
+        return Error{ErrorCode::kConfig, fmt::format("write setting {}: its value has a NUL byte", setting.name), ""};
+      case '\'':
+        quoted += "''";
+        break;
+      case '\\':
+        quoted += "\\\\";
+        break;
+      case '\n':
+        quoted += "\\n";
+        break;
+      case '\r':
+        quoted += "\\r";
+        break;
+      default:
+        quoted += c;
     }
   }
   return fmt::format("{} = '{}'", setting.name, quoted);
@@ -206,8 +251,10 @@ Result<std::string> shell_quote(std::string_view word) {
   std::string out = "'";
   for (char c : word) {
     if (c == '\0') return Error{ErrorCode::kConfig, "quote a word for the shell: it has a NUL byte", ""};
-    if (c == '\'') out += "'\\''";
-    else out += c;
+    if (c == '\'')
+      out += "'\\''";
+    else
+      out += c;
   }
   return out + "'";
 }
@@ -244,8 +291,10 @@ std::optional<std::vector<std::string>> split_list(std::string_view text) {
       for (++at;; ++at) {
         if (at >= text.size()) return std::nullopt;
         if (text[at] == '"') {
-          if (at + 1 < text.size() && text[at + 1] == '"') ++at;
-          else break;
+          if (at + 1 < text.size() && text[at + 1] == '"')
+            ++at;
+          else
+            break;
         }
         word += text[at];
       }
@@ -268,7 +317,9 @@ std::string join_list(const std::vector<std::string>& words) {
   std::string out;
   for (const auto& word : words) {
     if (!out.empty()) out += ", ";
-    bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) { return is_word(c) || c == '/' || c == '.' || c == '-' || c == '$'; });
+    bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
+      return is_word(c) || c == '/' || c == '.' || c == '-' || c == '$';
+    });
     if (plain) {
       out += word;
       continue;

@@ -16,7 +16,8 @@ constexpr int kMaxDepth = 10;
 constexpr int kMaxReads = 1000;
 
 /// The path below the data directory, or nothing when it leads out of it. Lexical; links are looked for by `inside`.
-std::optional<std::string> relative_to(const std::string& data_directory, const std::string& including, const std::string& value) {
+std::optional<std::string> relative_to(const std::string& data_directory, const std::string& including,
+                                       const std::string& value) {
   std::filesystem::path root = std::filesystem::path(data_directory).lexically_normal();
   std::filesystem::path target = value;
   if (target.is_relative()) target = root / std::filesystem::path(including).parent_path() / target;
@@ -43,7 +44,8 @@ Result<bool> without_links(io::FileSystem& fs, const std::string& data_directory
 }  // namespace
 
 bool is_location_setting(std::string_view name) {
-  static const std::set<std::string_view> kNames = {"data_directory", "config_file", "hba_file", "ident_file", "external_pid_file"};
+  static const std::set<std::string_view> kNames = {"data_directory", "config_file", "hba_file", "ident_file",
+                                                    "external_pid_file"};
   return kNames.contains(name);
 }
 
@@ -54,31 +56,40 @@ Result<ConfigTree> ConfigTree::load(io::FileSystem& fs, const std::string& data_
 }
 
 void ConfigTree::disable(const std::string& file, const ConfigLine& line, std::string reason) {
-  bool known = std::any_of(disabled_.begin(), disabled_.end(), [&](const Disabled& d) { return d.place.file == file && d.place.line == line.number; });
+  bool known = std::any_of(disabled_.begin(), disabled_.end(),
+                           [&](const Disabled& d) { return d.place.file == file && d.place.line == line.number; });
   if (!known) disabled_.push_back({{line.name, line.value, file, line.number}, std::move(reason)});
 }
 
 Status ConfigTree::read(io::FileSystem& fs, const std::string& data_directory, const std::string& file, int depth) {
-  if (++reads_ > kMaxReads) return Error{ErrorCode::kLimit, "read the restored configuration: too many include directives", ""};
+  if (++reads_ > kMaxReads)
+    return Error{ErrorCode::kLimit, "read the restored configuration: too many include directives", ""};
   auto bytes = io::read_file(fs, data_directory + "/" + file, kMaxConfigFileSize);
   if (!bytes.ok()) return std::move(bytes).error();
   std::vector<ConfigLine> lines = parse_config({reinterpret_cast<const char*>(bytes->data()), bytes->size()});
   files_.emplace(file, lines);
   for (const auto& line : lines) {
     switch (line.kind) {
-      case ConfigLineKind::kEmpty: break;
-      case ConfigLineKind::kBad: disable(file, line, "PostgreSQL refuses a file with this line"); break;
-      case ConfigLineKind::kSetting:
-        if (is_location_setting(line.name)) disable(file, line, "names a place on the source's host");
-        else settings_.push_back({line.name, line.value, file, line.number});
+      case ConfigLineKind::kEmpty:
         break;
-      default: STELE_CHECK(follow(fs, data_directory, file, line, depth));
+      case ConfigLineKind::kBad:
+        disable(file, line, "PostgreSQL refuses a file with this line");
+        break;
+      case ConfigLineKind::kSetting:
+        if (is_location_setting(line.name))
+          disable(file, line, "names a place on the source's host");
+        else
+          settings_.push_back({line.name, line.value, file, line.number});
+        break;
+      default:
+        STELE_CHECK(follow(fs, data_directory, file, line, depth));
     }
   }
   return {};
 }
 
-Status ConfigTree::follow(io::FileSystem& fs, const std::string& data_directory, const std::string& file, const ConfigLine& line, int depth) {
+Status ConfigTree::follow(io::FileSystem& fs, const std::string& data_directory, const std::string& file,
+                          const ConfigLine& line, int depth) {
   auto target = line.value.empty() ? std::nullopt : relative_to(data_directory, file, line.value);
   if (target) {
     STELE_TRY(bool plain, without_links(fs, data_directory, *target));
@@ -102,7 +113,9 @@ Status ConfigTree::follow(io::FileSystem& fs, const std::string& data_directory,
   }
   if (line.kind != ConfigLineKind::kIncludeDirectory) return read(fs, data_directory, *target, depth + 1);
   STELE_TRY(auto entries, fs.list_directory(data_directory + "/" + *target));
-  std::erase_if(entries, [](const auto& e) { return e.name.starts_with('.') || !e.name.ends_with(".conf") || e.kind == io::FileKind::kDirectory; });
+  std::erase_if(entries, [](const auto& e) {
+    return e.name.starts_with('.') || !e.name.ends_with(".conf") || e.kind == io::FileKind::kDirectory;
+  });
   std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   if (std::any_of(entries.begin(), entries.end(), [](const auto& e) { return e.kind == io::FileKind::kOther; })) {
     disable(file, line, "reaches outside the data directory");

@@ -9,8 +9,8 @@
 
 namespace stele::restore {
 
-/// postgresql.conf of a data directory with every file that it includes from inside the data directory, in PostgreSQL's order. Lines that
-/// reach outside, or that would keep the server from starting, are found and can be made comments.
+/// postgresql.conf of a data directory with every file that it includes from inside the data directory, in PostgreSQL's
+/// order. Lines that reach outside, or that would keep the server from starting, are found and can be made comments.
 class ConfigTree {
  public:
   /// One setting where it stands.
@@ -32,12 +32,14 @@ class ConfigTree {
   /// The settings in the order in which they count (the last one wins), without the disabled ones.
   const std::vector<Place>& settings() const { return settings_; }
   const std::vector<Disabled>& disabled() const { return disabled_; }
-  /// Writes the files that have disabled lines again, these lines as comments; the original stays as FILE.stele-source. Gives their names.
+  /// Writes the files that have disabled lines again, these lines as comments; the original stays as FILE.stele-source.
+  /// Gives their names.
   Result<std::vector<std::string>> rewrite(io::FileSystem& fs, const std::string& data_directory) const;
 
  private:
   Status read(io::FileSystem& fs, const std::string& data_directory, const std::string& file, int depth);
-  Status follow(io::FileSystem& fs, const std::string& data_directory, const std::string& file, const ConfigLine& line, int depth);
+  Status follow(io::FileSystem& fs, const std::string& data_directory, const std::string& file, const ConfigLine& line,
+                int depth);
   void disable(const std::string& file, const ConfigLine& line, std::string reason);
   std::map<std::string, std::vector<ConfigLine>> files_;
   std::vector<Place> settings_;
@@ -45,7 +47,8 @@ class ConfigTree {
   int reads_ = 0;
 };
 
-/// Settings that say where the cluster's own files are. Nothing written later can take back what they do, or only by an absolute path.
+/// Settings that say where the cluster's own files are. Nothing written later can take back what they do, or only by an
+/// absolute path.
 bool is_location_setting(std::string_view name);
 
 }  // namespace stele::restore

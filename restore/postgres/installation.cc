@@ -19,14 +19,19 @@ namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(20);
 
-std::string first_line(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
+std::string first_line(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
 
 Result<Installation> look_into(io::FileSystem& fs, ProcessRunner& runner, const std::string& directory) {
   Installation found;
   found.bin_directory = directory;
   STELE_TRY(ProcessOutput version, runner.run({.argv = {found.program("postgres"), "--version"}}, kPatience));
   if (!version.end.ok()) {
-    return Error{ErrorCode::kUnsupported, fmt::format("run {} --version: {}: {}", found.program("postgres"), version.end.to_string(), first_line(version.err)), ""};
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("run {} --version: {}: {}", found.program("postgres"), version.end.to_string(),
+                             first_line(version.err)),
+                 ""};
   }
   STELE_TRY(found.version, parse_version_line(first_line(version.out)));
   found.major = major_of(found.version);
@@ -45,7 +50,8 @@ Result<Installation> look_into(io::FileSystem& fs, ProcessRunner& runner, const 
 }
 
 Error no_user(const std::string& name) {
-  return {ErrorCode::kConfig, fmt::format("look up operating system user '{}': there is none", name), "set [postgres] user in the configuration, or install PostgreSQL's server package"};
+  return {ErrorCode::kConfig, fmt::format("look up operating system user '{}': there is none", name),
+          "set [postgres] user in the configuration, or install PostgreSQL's server package"};
 }
 
 Result<OsUser> user_of(const passwd& entry) {
@@ -58,7 +64,8 @@ Result<OsUser> user_of(const passwd& entry) {
   user.groups.resize(static_cast<std::size_t>(count));
   if (getgrouplist(entry.pw_name, entry.pw_gid, user.groups.data(), &count) < 0) {
     user.groups.resize(static_cast<std::size_t>(count));
-    if (getgrouplist(entry.pw_name, entry.pw_gid, user.groups.data(), &count) < 0) return system_error("list the groups of", user.name, E2BIG);
+    if (getgrouplist(entry.pw_name, entry.pw_gid, user.groups.data(), &count) < 0)
+      return system_error("list the groups of", user.name, E2BIG);
   }
   user.groups.resize(static_cast<std::size_t>(count));
   return user;
@@ -116,7 +123,8 @@ Status give_directory(const OsUser& user, int fd, const std::string& path, int d
     if (sub >= 0) {
       result = give_directory(user, sub, child, depth + 1);
     } else if (errno == ENOTDIR || errno == ELOOP) {
-      if (fchownat(dirfd(dir), entry->d_name, user.uid, user.gid, AT_SYMLINK_NOFOLLOW) != 0) result = system_error("change the owner of", child, errno);
+      if (fchownat(dirfd(dir), entry->d_name, user.uid, user.gid, AT_SYMLINK_NOFOLLOW) != 0)
+        result = system_error("change the owner of", child, errno);
     } else {
       result = system_error("open", child, errno);
     }
@@ -129,7 +137,10 @@ Status give_directory(const OsUser& user, int fd, const std::string& path, int d
 
 Result<int> parse_version_line(std::string_view line) {
   constexpr std::string_view kStart = "postgres (PostgreSQL) ";
-  auto refuse = [&] { return Error{ErrorCode::kUnsupported, fmt::format("read PostgreSQL's version: '{}' is not one", line.substr(0, 80)), ""}; };
+  auto refuse = [&] {
+    return Error{ErrorCode::kUnsupported, fmt::format("read PostgreSQL's version: '{}' is not one", line.substr(0, 80)),
+                 ""};
+  };
   if (!line.starts_with(kStart)) return refuse();
   std::string_view text = line.substr(kStart.size());
   int major = 0, minor = 0;
@@ -144,20 +155,30 @@ Result<int> parse_version_line(std::string_view line) {
   return major * 10000 + minor;
 }
 
-Result<Installation> find_installation(io::FileSystem& fs, ProcessRunner& runner, int server_version, const std::string& bin_directory) {
+Result<Installation> find_installation(io::FileSystem& fs, ProcessRunner& runner, int server_version,
+                                       const std::string& bin_directory) {
   int major = major_of(server_version);
   if (major < pg::kOldestMajor || major > pg::kNewestMajor) {
-    return Error{ErrorCode::kUnsupported, fmt::format("find PostgreSQL {}: this program knows {} to {}", major, pg::kOldestMajor, pg::kNewestMajor), ""};
+    return Error{
+        ErrorCode::kUnsupported,
+        fmt::format("find PostgreSQL {}: this program knows {} to {}", major, pg::kOldestMajor, pg::kNewestMajor), ""};
   }
-  std::string hint = fmt::format("install PostgreSQL {} (Debian: postgresql-{}), or set [postgres] bin_directory; another major version cannot read these files", major, major);
+  std::string hint = fmt::format(
+      "install PostgreSQL {} (Debian: postgresql-{}), or set [postgres] bin_directory; another major version cannot "
+      "read these files",
+      major, major);
   if (!bin_directory.empty()) {
     STELE_TRY(bool there, fs.exists(bin_directory + "/postgres"));
-    if (!there) return Error{ErrorCode::kUnsupported, fmt::format("find PostgreSQL {}: {}/postgres does not exist", major, bin_directory), hint};
+    if (!there)
+      return Error{ErrorCode::kUnsupported,
+                   fmt::format("find PostgreSQL {}: {}/postgres does not exist", major, bin_directory), hint};
     STELE_TRY(Installation found, look_into(fs, runner, bin_directory));
     if (found.major == major) return found;
-    return Error{ErrorCode::kUnsupported, fmt::format("find PostgreSQL {}: {} has version {}", major, bin_directory, found.major), hint};
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("find PostgreSQL {}: {} has version {}", major, bin_directory, found.major), hint};
   }
-  std::vector<std::string> places = {fmt::format("/usr/lib/postgresql/{}/bin", major), fmt::format("/usr/pgsql-{}/bin", major)};
+  std::vector<std::string> places = {fmt::format("/usr/lib/postgresql/{}/bin", major),
+                                     fmt::format("/usr/pgsql-{}/bin", major)};
   for (const char* config : {"/usr/local/bin/pg_config", "/usr/bin/pg_config"}) {
     STELE_TRY(bool there, fs.exists(config));
     if (!there) continue;
@@ -179,7 +200,10 @@ Result<OsUser> choose_user(const std::string& configured, const std::string& dat
     if (!configured.empty()) {
       STELE_TRY(auto user, by_name(configured));
       if (!user) return no_user(configured);
-      if (user->uid != me) return Error{ErrorCode::kConfig, fmt::format("run PostgreSQL as '{}': only root can change the user", configured), "run as root or as that user, or leave [postgres] user out"};
+      if (user->uid != me)
+        return Error{ErrorCode::kConfig,
+                     fmt::format("run PostgreSQL as '{}': only root can change the user", configured),
+                     "run as root or as that user, or leave [postgres] user out"};
     }
     return OsUser{.change = false, .uid = me, .gid = getegid()};
   }
@@ -194,7 +218,9 @@ Result<OsUser> choose_user(const std::string& configured, const std::string& dat
     STELE_TRY(user, by_name(name));
   }
   if (!user) return no_user(name);
-  if (user->uid == 0) return Error{ErrorCode::kConfig, "run PostgreSQL as root: it refuses that", "set [postgres] user to an unprivileged user"};
+  if (user->uid == 0)
+    return Error{ErrorCode::kConfig, "run PostgreSQL as root: it refuses that",
+                 "set [postgres] user to an unprivileged user"};
   return std::move(*user);
 }
 
@@ -206,11 +232,13 @@ Status give_tree_to(const OsUser& user, const std::string& directory) {
 }
 
 Status give_file_to(const OsUser& user, const std::string& path) {
-  if (user.change && lchown(path.c_str(), user.uid, user.gid) != 0) return system_error("change the owner of", path, errno);
+  if (user.change && lchown(path.c_str(), user.uid, user.gid) != 0)
+    return system_error("change the owner of", path, errno);
   return {};
 }
 
-Result<std::vector<std::string>> missing_libraries(io::FileSystem& fs, const Installation& installation, std::string_view preload_list) {
+Result<std::vector<std::string>> missing_libraries(io::FileSystem& fs, const Installation& installation,
+                                                   std::string_view preload_list) {
   std::vector<std::string> missing;
   auto words = split_list(preload_list);
   if (!words || installation.library_directory.empty()) return missing;

@@ -35,10 +35,13 @@ class Descriptor {
 };
 
 /// Only calls that are safe between fork and exec in a program with threads: everything is prepared by the caller.
-[[noreturn]] void become(char* const* argv, char* const* env, int in, int out, int err, const OsUser& user, bool detached, int death_signal, pid_t parent) {
+[[noreturn]] void become(char* const* argv, char* const* env, int in, int out, int err, const OsUser& user,
+                         bool detached, int death_signal, pid_t parent) {
   if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(126);
   syscall(SYS_close_range, 3U, ~0U, 0U);  // an old kernel says ENOSYS: then close-on-exec must do
-  if (user.change && (setgroups(user.groups.size(), user.groups.data()) != 0 || setgid(user.gid) != 0 || setuid(user.uid) != 0)) _exit(126);
+  if (user.change &&
+      (setgroups(user.groups.size(), user.groups.data()) != 0 || setgid(user.gid) != 0 || setuid(user.uid) != 0))
+    _exit(126);
   if (chdir("/") != 0) _exit(126);
   umask(077);
   if (detached) {
@@ -57,10 +60,12 @@ class Descriptor {
 }
 
 Result<pid_t> spawn(const ProcessSpec& spec, int out, int err, int death_signal) {
-  if (spec.argv.empty() || !spec.argv[0].starts_with('/')) return Error{ErrorCode::kInternal, "start a program: no absolute path", ""};
+  if (spec.argv.empty() || !spec.argv[0].starts_with('/'))
+    return Error{ErrorCode::kInternal, "start a program: no absolute path", ""};
   Descriptor in(open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (in.get() < 0) return system_error("open", "/dev/null", errno);
-  std::vector<std::string> variables = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"};
+  std::vector<std::string> variables = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                                        "LC_ALL=C"};
   for (const auto& [name, value] : spec.environment) variables.push_back(name + "=" + value);
   std::vector<char*> env, args;
   for (auto& v : variables) env.push_back(v.data());
@@ -77,8 +82,10 @@ Result<pid_t> spawn(const ProcessSpec& spec, int out, int err, int death_signal)
 
 ProcessEnd end_of(int status) {
   ProcessEnd end;
-  if (WIFEXITED(status)) end.exit_code = WEXITSTATUS(status);
-  else end.signal = WTERMSIG(status);
+  if (WIFEXITED(status))
+    end.exit_code = WEXITSTATUS(status);
+  else
+    end.signal = WTERMSIG(status);
   return end;
 }
 
@@ -124,11 +131,14 @@ class PosixChild final : public ChildProcess {
 
 }  // namespace
 
-std::string ProcessEnd::to_string() const { return signal != 0 ? fmt::format("signal {}", signal) : fmt::format("exit code {}", exit_code); }
+std::string ProcessEnd::to_string() const {
+  return signal != 0 ? fmt::format("signal {}", signal) : fmt::format("exit code {}", exit_code);
+}
 
 Result<ProcessOutput> PosixProcessRunner::run(const ProcessSpec& spec, Duration timeout) {
   Descriptor out(memfd_create("stdout", MFD_CLOEXEC)), err(memfd_create("stderr", MFD_CLOEXEC));
-  if (out.get() < 0 || err.get() < 0) return system_error("make buffers for", spec.argv.empty() ? "a program" : spec.argv[0], errno);
+  if (out.get() < 0 || err.get() < 0)
+    return system_error("make buffers for", spec.argv.empty() ? "a program" : spec.argv[0], errno);
   STELE_TRY(pid_t pid, spawn(spec, out.get(), err.get(), SIGKILL));
   PosixChild child(pid);
   Instant end = std::chrono::steady_clock::now() + timeout;
@@ -153,7 +163,8 @@ Result<std::unique_ptr<ChildProcess>> PosixProcessRunner::start(const ProcessSpe
   int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | (spec.output_file.empty() ? 0 : O_CREAT);
   Descriptor out(open(file.c_str(), flags, 0600));
   if (out.get() < 0) return system_error("open", file, errno);
-  if (spec.user.change && !spec.output_file.empty() && fchown(out.get(), spec.user.uid, spec.user.gid) != 0) return system_error("change the owner of", file, errno);
+  if (spec.user.change && !spec.output_file.empty() && fchown(out.get(), spec.user.uid, spec.user.gid) != 0)
+    return system_error("change the owner of", file, errno);
   STELE_TRY(pid_t pid, spawn(spec, out.get(), out.get(), SIGQUIT));
   return std::unique_ptr<ChildProcess>(std::make_unique<PosixChild>(pid));
 }

@@ -21,14 +21,16 @@ struct OsUser {
   std::vector<gid_t> groups;  ///< all groups, the own one included
 };
 
-/// How a program is started. It gets an empty environment but PATH, LC_ALL=C and `environment`, no file descriptors but 0 to 2, standard
-/// input from /dev/null, "/" as working directory, default signal handling.
+/// How a program is started. It gets an empty environment but PATH, LC_ALL=C and `environment`, no file descriptors but
+/// 0 to 2, standard input from /dev/null, "/" as working directory, default signal handling.
 struct ProcessSpec {
   std::vector<std::string> argv;  ///< argv[0] is an absolute path
   OsUser user;
   std::vector<std::pair<std::string, std::string>> environment;
-  std::string output_file;  ///< `start` only: standard output and error are appended here; created with mode 0600 for `user`
-  bool detached = false;    ///< `start` only: survives the caller; otherwise the kernel sends it SIGQUIT when the starting *thread* ends
+  std::string
+      output_file;  ///< `start` only: standard output and error are appended here; created with mode 0600 for `user`
+  bool detached = false;  ///< `start` only: survives the caller; otherwise the kernel sends it SIGQUIT when the
+                          ///< starting *thread* ends
 };
 
 /// How a program ended.
@@ -60,7 +62,8 @@ class ChildProcess {
 class ProcessRunner {
  public:
   virtual ~ProcessRunner() = default;
-  /// Runs a program to its end; an exit code other than 0 is not an error here. kIo when it cannot be started; kTimeout (killed).
+  /// Runs a program to its end; an exit code other than 0 is not an error here. kIo when it cannot be started; kTimeout
+  /// (killed).
   virtual Result<ProcessOutput> run(const ProcessSpec& spec, Duration timeout) = 0;
   virtual Result<std::unique_ptr<ChildProcess>> start(const ProcessSpec& spec) = 0;
 };

@@ -89,7 +89,9 @@ std::vector<Entry> read_entries(std::string_view text) {
   return entries;
 }
 
-bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+bool has(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
 
 /// "max_connections = 50 is a lower setting than on the primary server, where its value was 100."
 std::optional<Setting> needed_setting(std::string_view text) {
@@ -110,24 +112,39 @@ StartProblem classify(const Entry& e) {
   std::string both = e.message + " " + e.detail;
   std::string_view m = both;
   if (has(m, "recovery ended before configured recovery target was reached")) return StartProblem::kTargetNotReached;
-  if (has(m, "is a lower setting than on the primary") || has(m, "insufficient parameter settings")) return StartProblem::kSettingTooLow;
+  if (has(m, "is a lower setting than on the primary") || has(m, "insufficient parameter settings"))
+    return StartProblem::kSettingTooLow;
   if (has(m, "could not access file") || has(m, "could not load library")) return StartProblem::kMissingLibrary;
-  if (has(m, "Address already in use") || has(m, "could not create any TCP/IP sockets") || has(m, "could not create any Unix-domain sockets") || has(m, ".s.PGSQL.")) return StartProblem::kPortBusy;
+  if (has(m, "Address already in use") || has(m, "could not create any TCP/IP sockets") ||
+      has(m, "could not create any Unix-domain sockets") || has(m, ".s.PGSQL."))
+    return StartProblem::kPortBusy;
   if (has(m, "lock file") && has(m, "already exists")) return StartProblem::kDirectoryInUse;
   if (has(m, "No space left on device")) return StartProblem::kDiskFull;
-  if (has(m, "could not restore file") || has(m, "could not locate required checkpoint record") || has(m, "WAL ends before") || has(m, "is not a child of this server's history") ||
-      has(m, "requested timeline") || has(m, "could not locate a valid checkpoint record") || has(m, "recovery target timeline") || has(m, "could not find redo location") ||
+  if (has(m, "could not restore file") || has(m, "could not locate required checkpoint record") ||
+      has(m, "WAL ends before") || has(m, "is not a child of this server's history") || has(m, "requested timeline") ||
+      has(m, "could not locate a valid checkpoint record") || has(m, "recovery target timeline") ||
+      has(m, "could not find redo location") ||
       has(m, "requested recovery stop point is before consistent recovery point"))
     return StartProblem::kMissingWal;
   if (has(m, "tablespace")) return StartProblem::kTablespace;
-  if (has(m, "invalid permissions") || has(m, "wrong ownership") || has(m, "Permission denied") || has(m, "execution of the PostgreSQL server is not permitted")) return StartProblem::kPermission;
-  if (has(m, "database files are incompatible with server") || has(m, "The data directory was initialized by PostgreSQL version") || has(m, "incompatible with")) return StartProblem::kWrongVersion;
-  if (has(m, "shared memory") || has(m, "out of memory") || has(m, "Cannot allocate memory") || has(m, "could not create semaphores") || has(m, "huge pages")) return StartProblem::kMemory;
-  if (has(m, "configuration file") || has(m, "unrecognized configuration parameter") || has(m, "invalid value for parameter") || has(m, "could not load server certificate") ||
-      has(m, "private key file") || has(m, "could not load pg_hba.conf") || has(m, "is not a valid") || has(m, "must specify restore_command") || has(m, "multiple recovery targets") ||
+  if (has(m, "invalid permissions") || has(m, "wrong ownership") || has(m, "Permission denied") ||
+      has(m, "execution of the PostgreSQL server is not permitted"))
+    return StartProblem::kPermission;
+  if (has(m, "database files are incompatible with server") ||
+      has(m, "The data directory was initialized by PostgreSQL version") || has(m, "incompatible with"))
+    return StartProblem::kWrongVersion;
+  if (has(m, "shared memory") || has(m, "out of memory") || has(m, "Cannot allocate memory") ||
+      has(m, "could not create semaphores") || has(m, "huge pages"))
+    return StartProblem::kMemory;
+  if (has(m, "configuration file") || has(m, "unrecognized configuration parameter") ||
+      has(m, "invalid value for parameter") || has(m, "could not load server certificate") ||
+      has(m, "private key file") || has(m, "could not load pg_hba.conf") || has(m, "is not a valid") ||
+      has(m, "must specify restore_command") || has(m, "multiple recovery targets") ||
       has(m, "could not load root certificate") || has(m, "outside the valid range") || has(m, "standby mode"))
     return StartProblem::kConfiguration;
-  if (e.severity == "PANIC" || has(m, "control file") || has(m, "invalid page") || has(m, "checksum") || has(m, "could not read block") || has(m, "invalid data in file")) return StartProblem::kDamagedFiles;
+  if (e.severity == "PANIC" || has(m, "control file") || has(m, "invalid page") || has(m, "checksum") ||
+      has(m, "could not read block") || has(m, "invalid data in file"))
+    return StartProblem::kDamagedFiles;
   return StartProblem::kOther;
 }
 
@@ -156,22 +173,38 @@ void read_milestones(const Entry& e, RecoveryLog& log) {
 
 std::string_view to_string(StartProblem problem) {
   switch (problem) {
-    case StartProblem::kNone: return "none";
-    case StartProblem::kTargetNotReached: return "target_not_reached";
-    case StartProblem::kMissingWal: return "missing_wal";
-    case StartProblem::kSettingTooLow: return "setting_too_low";
-    case StartProblem::kMissingLibrary: return "missing_library";
-    case StartProblem::kPortBusy: return "port_busy";
-    case StartProblem::kDirectoryInUse: return "directory_in_use";
-    case StartProblem::kPermission: return "permission";
-    case StartProblem::kConfiguration: return "configuration";
-    case StartProblem::kWrongVersion: return "wrong_version";
-    case StartProblem::kDamagedFiles: return "damaged_files";
-    case StartProblem::kMemory: return "memory";
-    case StartProblem::kDiskFull: return "disk_full";
-    case StartProblem::kTablespace: return "tablespace";
-    case StartProblem::kKilled: return "killed";
-    case StartProblem::kOther: break;
+    case StartProblem::kNone:
+      return "none";
+    case StartProblem::kTargetNotReached:
+      return "target_not_reached";
+    case StartProblem::kMissingWal:
+      return "missing_wal";
+    case StartProblem::kSettingTooLow:
+      return "setting_too_low";
+    case StartProblem::kMissingLibrary:
+      return "missing_library";
+    case StartProblem::kPortBusy:
+      return "port_busy";
+    case StartProblem::kDirectoryInUse:
+      return "directory_in_use";
+    case StartProblem::kPermission:
+      return "permission";
+    case StartProblem::kConfiguration:
+      return "configuration";
+    case StartProblem::kWrongVersion:
+      return "wrong_version";
+    case StartProblem::kDamagedFiles:
+      return "damaged_files";
+    case StartProblem::kMemory:
+      return "memory";
+    case StartProblem::kDiskFull:
+      return "disk_full";
+    case StartProblem::kTablespace:
+      return "tablespace";
+    case StartProblem::kKilled:
+      return "killed";
+    case StartProblem::kOther:
+      break;
   }
   return "other";
 }
@@ -195,8 +228,10 @@ RecoveryLog read_recovery_log(std::string_view text, pid_t postmaster) {
     if (e.pid != postmaster) continue;
     if (auto rest = after(e.message, "startup process (PID ")) {
       startup = number_at<int>(*rest).value_or(0);
-      if (has(e.message, "was terminated by signal")) killed = e.message;
-      else ended = e.message;
+      if (has(e.message, "was terminated by signal"))
+        killed = e.message;
+      else
+        ended = e.message;
     }
   }
   const Entry* last = nullptr;
@@ -206,15 +241,18 @@ RecoveryLog read_recovery_log(std::string_view text, pid_t postmaster) {
     bool ours = e.pid == 0 || e.pid == postmaster || (startup != 0 && e.pid == startup);
     if (ours && (e.severity == "FATAL" || e.severity == "PANIC")) last = &e;
     // The line before says more than "could not create any TCP/IP sockets" or "configuration file contains errors".
-    if (ours && e.severity == "LOG" && (has(e.message, "could not bind") || has(e.message, "could not create any") || has(e.message, "syntax error in file") ||
-                                        has(e.message, "unrecognized configuration parameter") || has(e.message, "invalid value for parameter") || has(e.message, "could not open configuration")))
+    if (ours && e.severity == "LOG" &&
+        (has(e.message, "could not bind") || has(e.message, "could not create any") ||
+         has(e.message, "syntax error in file") || has(e.message, "unrecognized configuration parameter") ||
+         has(e.message, "invalid value for parameter") || has(e.message, "could not open configuration")))
       hint = &e;
   }
   if (last != nullptr) {
     log.problem = classify(*last);
     log.reason = last->message;
     if (!last->detail.empty()) log.reason += fmt::format(" ({})", last->detail);
-    if (hint != nullptr && (log.problem == StartProblem::kConfiguration || log.problem == StartProblem::kPortBusy || log.problem == StartProblem::kOther)) {
+    if (hint != nullptr && (log.problem == StartProblem::kConfiguration || log.problem == StartProblem::kPortBusy ||
+                            log.problem == StartProblem::kOther)) {
       if (log.problem == StartProblem::kOther) log.problem = classify(*hint);
       log.reason = fmt::format("{}: {}", hint->message, log.reason);
     }
@@ -226,7 +264,8 @@ RecoveryLog read_recovery_log(std::string_view text, pid_t postmaster) {
   } else if (log.paused_for_setting && !log.ready) {
     log.problem = StartProblem::kSettingTooLow;
     log.reason = "hot standby is not possible because of insufficient parameter settings";
-    if (log.needed_setting) log.reason += fmt::format(" ({} must be {})", log.needed_setting->name, log.needed_setting->value);
+    if (log.needed_setting)
+      log.reason += fmt::format(" ({} must be {})", log.needed_setting->name, log.needed_setting->value);
   } else if (!ended.empty() && !log.target_reached) {
     // Without a reason of its own: restore_command was stopped by SIGTERM (access/transam/xlogarchive.c).
     log.problem = StartProblem::kOther;
@@ -236,19 +275,26 @@ RecoveryLog read_recovery_log(std::string_view text, pid_t postmaster) {
 }
 
 Error start_error(const RecoveryLog& log, std::string_view data_directory, std::string_view log_file) {
-  Error error{ErrorCode::kDatabase, fmt::format("recover {}: {}", data_directory, log.reason.empty() ? "PostgreSQL ended and its log does not say why" : log.reason),
+  Error error{ErrorCode::kDatabase,
+              fmt::format("recover {}: {}", data_directory,
+                          log.reason.empty() ? "PostgreSQL ended and its log does not say why" : log.reason),
               fmt::format("see {}", log_file)};
   switch (log.problem) {
     case StartProblem::kTargetNotReached:
       error.code = ErrorCode::kGap;
-      error.hint = "the log that was at hand ends before the target; ask `stele-restore plan` what is reachable and restore again";
+      error.hint =
+          "the log that was at hand ends before the target; ask `stele-restore plan` what is reachable and restore "
+          "again";
       break;
     case StartProblem::kMissingWal:
       error.code = ErrorCode::kGap;
-      error.hint = fmt::format("a part of the log that recovery needs could not be had; see {} and run `stele-restore verify`", log_file);
+      error.hint = fmt::format(
+          "a part of the log that recovery needs could not be had; see {} and run `stele-restore verify`", log_file);
       break;
     case StartProblem::kSettingTooLow:
-      if (log.needed_setting) error.hint = fmt::format("set {} to at least {} in postgresql.auto.conf and start again", log.needed_setting->name, log.needed_setting->value);
+      if (log.needed_setting)
+        error.hint = fmt::format("set {} to at least {} in postgresql.auto.conf and start again",
+                                 log.needed_setting->name, log.needed_setting->value);
       break;
     case StartProblem::kMissingLibrary:
       error.hint = "install the extension's package on this host, or take the library out of shared_preload_libraries";
@@ -262,7 +308,9 @@ Error start_error(const RecoveryLog& log, std::string_view data_directory, std::
       break;
     case StartProblem::kPermission:
       error.code = ErrorCode::kIo;
-      error.hint = "the data directory must belong to the server's user, with mode 0700, and every directory above must let it pass";
+      error.hint =
+          "the data directory must belong to the server's user, with mode 0700, and every directory above must let it "
+          "pass";
       break;
     case StartProblem::kConfiguration:
       error.hint = "correct the setting in the data directory's configuration files and start again";
@@ -289,7 +337,8 @@ Error start_error(const RecoveryLog& log, std::string_view data_directory, std::
       error.hint = "a signal ended it; out of memory? see the kernel's log";
       break;
     case StartProblem::kNone:
-    case StartProblem::kOther: break;
+    case StartProblem::kOther:
+      break;
   }
   return error;
 }

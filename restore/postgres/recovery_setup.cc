@@ -32,7 +32,12 @@ class Setup {
  public:
   Setup(io::FileSystem& fs, const std::string& directory, const RecoverySettings& recovery, const SourceFacts& source,
         const ConfigurationOptions& options, const Installation* installation)
-      : fs_(fs), directory_(directory), recovery_(recovery), source_(source), options_(options), installation_(installation) {}
+      : fs_(fs),
+        directory_(directory),
+        recovery_(recovery),
+        source_(source),
+        options_(options),
+        installation_(installation) {}
 
   Result<ConfigurationReport> run() {
     STELE_CHECK(check_recovery_settings(recovery_));
@@ -72,13 +77,19 @@ class Setup {
     }
     STELE_TRY(bool map, fs_.exists(path("tablespace_map")));
     if (map) {
-      return Error{ErrorCode::kDamaged, fmt::format("configure {}: tablespace_map is still there, PostgreSQL would recreate the links to the source's directories", directory_),
+      return Error{ErrorCode::kDamaged,
+                   fmt::format("configure {}: tablespace_map is still there, PostgreSQL would recreate the links to "
+                               "the source's directories",
+                               directory_),
                    "restore again with --tablespace-root; do not start this directory"};
     }
     STELE_TRY(bool label, fs_.exists(path("backup_label")));
     STELE_TRY(bool old_label, fs_.exists(path("backup_label.old")));
     if (!label && !old_label) {
-      return Error{ErrorCode::kDamaged, fmt::format("configure {}: there is no backup_label, PostgreSQL would start from a wrong position and corrupt the data", directory_),
+      return Error{ErrorCode::kDamaged,
+                   fmt::format("configure {}: there is no backup_label, PostgreSQL would start from a wrong position "
+                               "and corrupt the data",
+                               directory_),
                    "restore again"};
     }
     return {};
@@ -113,9 +124,12 @@ class Setup {
       if (line.text == kBegin) ours = true;
       if (!ours && line.kind != ConfigLineKind::kEmpty) {
         Place place{line.name, line.value, std::string(kAutoConf), line.number};
-        if (line.kind != ConfigLineKind::kSetting) drop(place, line.text, "not what ALTER SYSTEM writes");
-        else if (is_location_setting(line.name)) drop(place, line.text, "names a place on the source's host");
-        else kept_.push_back(std::move(place));
+        if (line.kind != ConfigLineKind::kSetting)
+          drop(place, line.text, "not what ALTER SYSTEM writes");
+        else if (is_location_setting(line.name))
+          drop(place, line.text, "names a place on the source's host");
+        else
+          kept_.push_back(std::move(place));
       } else if (!ours && line.text.starts_with("#source: ")) {
         comments_ += line.text + "\n";  // dropped by an earlier call
       } else if (ours && line.kind == ConfigLineKind::kSetting) {
@@ -148,7 +162,8 @@ class Setup {
   void tell(const Place& place, std::string now, std::string reason, bool secret) {
     // Paths and directives are shown; everything else that is not known to be harmless may hold a secret.
     bool shown = !secret || is_location_setting(place.name) || place.name.starts_with("include");
-    report_.neutralised.push_back({place.name.empty() ? "(line)" : place.name, shown ? place.value : "(not shown)", std::move(now), place.where(), std::move(reason)});
+    report_.neutralised.push_back({place.name.empty() ? "(line)" : place.name, shown ? place.value : "(not shown)",
+                                   std::move(now), place.where(), std::move(reason)});
   }
 
   void put(std::string name, std::string value) {
@@ -158,28 +173,36 @@ class Setup {
 
   void force(const std::string& name, const std::string& value, const std::string& reason, bool secret = false) {
     auto place = source_place(name);
-    if (place && place->value != value) tell(*place, secret ? "(ours)" : value, reason, secret && !place->value.empty());
+    if (place && place->value != value)
+      tell(*place, secret ? "(ours)" : value, reason, secret && !place->value.empty());
     put(name, value);
   }
 
   void apply(const SettingRule& rule) {
     force(rule.name, rule.value, rule.reason, rule.secret);
     if (!rule.from_facts || source_place(rule.name)) return;
-    auto fact = std::find_if(source_.settings.begin(), source_.settings.end(), [&](const Setting& s) { return strcasecmp(s.name.c_str(), rule.name.c_str()) == 0; });
-    if (fact == source_.settings.end() || fact->value.empty() || fact->value == rule.value || fact->value == "(disabled)") return;
-    report_.neutralised.push_back({rule.name, rule.secret ? "(not shown)" : fact->value, rule.value, "the source's settings", rule.reason});
+    auto fact = std::find_if(source_.settings.begin(), source_.settings.end(),
+                             [&](const Setting& s) { return strcasecmp(s.name.c_str(), rule.name.c_str()) == 0; });
+    if (fact == source_.settings.end() || fact->value.empty() || fact->value == rule.value ||
+        fact->value == "(disabled)")
+      return;
+    report_.neutralised.push_back(
+        {rule.name, rule.secret ? "(not shown)" : fact->value, rule.value, "the source's settings", rule.reason});
   }
 
-  /// access/transam/xlogrecovery.c, CheckRequiredParameterValues: a standby may not have less than the primary that wrote the log.
+  /// access/transam/xlogrecovery.c, CheckRequiredParameterValues: a standby may not have less than the primary that
+  /// wrote the log.
   void raise_minima() {
     const auto& c = source_.control;
     struct Minimum {
       const char* name;
       long long source, built_in;
     };
-    for (const Minimum& m : {Minimum{"max_connections", c.max_connections, 100}, Minimum{"max_worker_processes", c.max_worker_processes, 8},
-                             Minimum{"max_wal_senders", c.max_wal_senders, 10}, Minimum{"max_prepared_transactions", c.max_prepared_xacts, 0},
-                             Minimum{"max_locks_per_transaction", c.max_locks_per_xact, 64}}) {
+    for (const Minimum& m :
+         {Minimum{"max_connections", c.max_connections, 100},
+          Minimum{"max_worker_processes", c.max_worker_processes, 8}, Minimum{"max_wal_senders", c.max_wal_senders, 10},
+          Minimum{"max_prepared_transactions", c.max_prepared_xacts, 0},
+          Minimum{"max_locks_per_transaction", c.max_locks_per_xact, 64}}) {
       long long least = m.source;
       for (const auto& s : before_) {
         if (s.name == m.name) least = std::max(least, integer(s.value).value_or(0));
@@ -209,17 +232,23 @@ class Setup {
       std::string reason;
       std::erase_if(*words, [&](const std::string& word) {
         std::string_view why;
-        if ((word.starts_with('/') || word.find("..") != std::string::npos)) why = "a library outside PostgreSQL's own directory";
-        else if (options_.allowed_libraries && std::find(options_.allowed_libraries->begin(), options_.allowed_libraries->end(), word) == options_.allowed_libraries->end())
+        if ((word.starts_with('/') || word.find("..") != std::string::npos))
+          why = "a library outside PostgreSQL's own directory";
+        else if (options_.allowed_libraries &&
+                 std::find(options_.allowed_libraries->begin(), options_.allowed_libraries->end(), word) ==
+                     options_.allowed_libraries->end())
           why = "a library that is not on the allow-list";
-        else if (options_.drop_missing_libraries && std::find(missing.begin(), missing.end(), word) != missing.end()) why = "a library this host does not have";
+        else if (options_.drop_missing_libraries && std::find(missing.begin(), missing.end(), word) != missing.end())
+          why = "a library this host does not have";
         if (!why.empty()) reason = why;
         return !why.empty();
       });
       if (!reason.empty()) force(name, join_list(*words), reason);
     }
-    if (auto place = source_place("dynamic_library_path"); place && place->value != "$libdir") force("dynamic_library_path", "$libdir", "paths of the source's host");
-    if (auto place = source_place("jit_provider"); place && place->value != "llvmjit") force("jit_provider", "llvmjit", "a library outside PostgreSQL's own directory");
+    if (auto place = source_place("dynamic_library_path"); place && place->value != "$libdir")
+      force("dynamic_library_path", "$libdir", "paths of the source's host");
+    if (auto place = source_place("jit_provider"); place && place->value != "llvmjit")
+      force("jit_provider", "llvmjit", "a library outside PostgreSQL's own directory");
     return {};
   }
 
@@ -235,8 +264,10 @@ class Setup {
     }
     auto ssl = source_place("ssl");
     if (!ssl || !parse_bool(ssl->value).value_or(false)) return {};
-    for (const auto& [name, built_in] : {std::pair("ssl_cert_file", "server.crt"), std::pair("ssl_key_file", "server.key"), std::pair("ssl_ca_file", ""),
-                                         std::pair("ssl_crl_file", ""), std::pair("ssl_crl_dir", ""), std::pair("ssl_dh_params_file", "")}) {
+    for (const auto& [name, built_in] :
+         {std::pair("ssl_cert_file", "server.crt"), std::pair("ssl_key_file", "server.key"),
+          std::pair("ssl_ca_file", ""), std::pair("ssl_crl_file", ""), std::pair("ssl_crl_dir", ""),
+          std::pair("ssl_dh_params_file", "")}) {
       std::string value = value_of(name).value_or(built_in);
       if (value.empty()) continue;
       STELE_TRY(bool there, fs_.exists(server_path(value)));
@@ -248,7 +279,8 @@ class Setup {
   }
 
   Status judge_paths() {
-    for (const auto& [name, value] : {std::pair("log_directory", "log"), std::pair("stats_temp_directory", "pg_stat_tmp")}) {
+    for (const auto& [name, value] :
+         {std::pair("log_directory", "log"), std::pair("stats_temp_directory", "pg_stat_tmp")}) {
       auto place = source_place(name);
       if (place && !beneath(place->value)) force(name, value, "a path of the source's host");
     }
@@ -273,25 +305,32 @@ class Setup {
       auto place = source_place(name);
       if (!place || place->value.empty()) continue;
       locale_t locale = newlocale(LC_ALL_MASK, place->value.c_str(), static_cast<locale_t>(nullptr));
-      if (locale == static_cast<locale_t>(nullptr)) force(name, "C", "a locale this host does not have");
-      else freelocale(locale);
+      if (locale == static_cast<locale_t>(nullptr))
+        force(name, "C", "a locale this host does not have");
+      else
+        freelocale(locale);
     }
   }
 
-  /// standby.signal wins over recovery.signal and would recover for ever; recovery.conf (before PostgreSQL 12) keeps the server from starting.
+  /// standby.signal wins over recovery.signal and would recover for ever; recovery.conf (before PostgreSQL 12) keeps
+  /// the server from starting.
   Status remove_foreign_signals() {
     for (const char* name : {"standby.signal", "recovery.conf"}) {
       auto removed = fs_.unlink(path(name));
-      if (removed.ok()) report_.removed_files.push_back(name);
-      else if (removed.error().code != ErrorCode::kNotFound) return removed;
+      if (removed.ok())
+        report_.removed_files.push_back(name);
+      else if (removed.error().code != ErrorCode::kNotFound)
+        return removed;
     }
     return fs_.sync_directory(directory_);
   }
 
   Status write_auto_conf() {
     std::string text =
-        "# Written by stele-restore. First the source's own ALTER SYSTEM settings (those with \"#source\" do not apply here), then ours.\n"
-        "# When the server is to serve again, take back what you need: ALTER SYSTEM RESET archive_mode, synchronous_standby_names, ...\n";
+        "# Written by stele-restore. First the source's own ALTER SYSTEM settings (those with \"#source\" do not apply "
+        "here), then ours.\n"
+        "# When the server is to serve again, take back what you need: ALTER SYSTEM RESET archive_mode, "
+        "synchronous_standby_names, ...\n";
     for (const auto& place : kept_) {
       STELE_TRY(std::string line, config_line({place.name, place.value}));
       bool replaced = std::any_of(ours_.begin(), ours_.end(), [&](const Setting& s) { return s.name == place.name; });
@@ -323,8 +362,9 @@ class Setup {
 
 }  // namespace
 
-Result<ConfigurationReport> configure(io::FileSystem& fs, const std::string& data_directory, const RecoverySettings& recovery,
-                                      const SourceFacts& source, const ConfigurationOptions& options, const Installation* installation) {
+Result<ConfigurationReport> configure(io::FileSystem& fs, const std::string& data_directory,
+                                      const RecoverySettings& recovery, const SourceFacts& source,
+                                      const ConfigurationOptions& options, const Installation* installation) {
   return Setup(fs, data_directory, recovery, source, options, installation).run();
 }
 
@@ -344,7 +384,9 @@ Status raise_setting(io::FileSystem& fs, const std::string& data_directory, cons
     }
     text += old.text + "\n";
   }
-  if (!written) return Error{ErrorCode::kConfig, fmt::format("raise {} in {}: our settings are not there", setting.name, path), "configure the directory again"};
+  if (!written)
+    return Error{ErrorCode::kConfig, fmt::format("raise {} in {}: our settings are not there", setting.name, path),
+                 "configure the directory again"};
   return io::write_file_durably(fs, path, as_bytes(text), io::WriteMode::kReplace);
 }
 

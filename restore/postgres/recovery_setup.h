@@ -23,7 +23,7 @@ struct RecoveryTarget {
   static RecoveryTarget lsn(Position p);
   static RecoveryTarget xid(pg::TransactionId xid);
   static RecoveryTarget name(std::string restore_point);
-  static RecoveryTarget immediate();           ///< as soon as the snapshot is consistent
+  static RecoveryTarget immediate();  ///< as soon as the snapshot is consistent
   bool operator==(const RecoveryTarget&) const = default;
 };
 
@@ -31,32 +31,33 @@ enum class TargetAction { kPromote, kPause, kShutdown };
 
 struct RecoverySettings {
   RecoveryTarget target;
-  bool inclusive = true;               ///< false: stop just before the target
-  std::string timeline = "latest";     ///< recovery_target_timeline: "latest", "current" or a number
+  bool inclusive = true;            ///< false: stop just before the target
+  std::string timeline = "latest";  ///< recovery_target_timeline: "latest", "current" or a number
   TargetAction action = TargetAction::kPromote;
-  std::string restore_command;         ///< from make_restore_command; never empty, or PostgreSQL refuses to start
+  std::string restore_command;  ///< from make_restore_command; never empty, or PostgreSQL refuses to start
 };
 
 /// What is known of the source when its data directory has been written.
 struct SourceFacts {
-  int server_version = 0;               ///< 150020
-  pg::ControlFile control;              ///< for the settings that recovery may not lower
-  std::vector<Setting> settings;        ///< of the source as its agent saw them (pg_settings); may be empty
-  std::vector<std::string> extra_files; ///< names of configuration files from outside the data directory, for the report
+  int server_version = 0;         ///< 150020
+  pg::ControlFile control;        ///< for the settings that recovery may not lower
+  std::vector<Setting> settings;  ///< of the source as its agent saw them (pg_settings); may be empty
+  std::vector<std::string>
+      extra_files;  ///< names of configuration files from outside the data directory, for the report
 };
 
 struct ConfigurationOptions {
-  std::string listen_addresses = "localhost";        ///< "": no TCP at all
-  std::optional<int> port;                           ///< otherwise the source's
-  std::optional<std::string> unix_socket_directories;///< otherwise the source's where they exist here
-  /// Texts for files that the data directory does not have; PostgreSQL's own need is added. Empty: a minimal file is made, whose pg_hba
-  /// admits only local users (peer, and password on loopback).
+  std::string listen_addresses = "localhost";          ///< "": no TCP at all
+  std::optional<int> port;                             ///< otherwise the source's
+  std::optional<std::string> unix_socket_directories;  ///< otherwise the source's where they exist here
+  /// Texts for files that the data directory does not have; PostgreSQL's own need is added. Empty: a minimal file is
+  /// made, whose pg_hba admits only local users (peer, and password on loopback).
   std::string postgresql_conf, pg_hba_conf, pg_ident_conf;
   /// With a value: every preload library that is not named is taken out (drills).
   std::optional<std::vector<std::string>> allowed_libraries;
-  bool drop_missing_libraries = false;               ///< take out preload libraries that this host does not have
-  bool keep_logical_workers = false;                 ///< false: subscriptions stay idle, so that no publisher's slot is advanced
-  std::vector<Setting> forced;                       ///< written last; win over everything here
+  bool drop_missing_libraries = false;  ///< take out preload libraries that this host does not have
+  bool keep_logical_workers = false;    ///< false: subscriptions stay idle, so that no publisher's slot is advanced
+  std::vector<Setting> forced;          ///< written last; win over everything here
 };
 
 /// A setting of the source that does not apply in the restored server.
@@ -70,28 +71,31 @@ struct Neutralised {
 
 struct ConfigurationReport {
   std::vector<Neutralised> neutralised;
-  std::vector<Setting> raised;               ///< hot-standby minima that the source's files do not reach
-  std::vector<std::string> made_files;       ///< postgresql.conf, pg_hba.conf, pg_ident.conf when there was none
-  std::vector<std::string> removed_files;    ///< standby.signal, recovery.conf
-  std::vector<std::string> edited_files;     ///< the source's files in which lines had to become comments; the original is FILE.stele-source
-  std::vector<std::string> missing_libraries;///< preload libraries this host does not have
-  int port = 5432;                           ///< in effect
+  std::vector<Setting> raised;             ///< hot-standby minima that the source's files do not reach
+  std::vector<std::string> made_files;     ///< postgresql.conf, pg_hba.conf, pg_ident.conf when there was none
+  std::vector<std::string> removed_files;  ///< standby.signal, recovery.conf
+  std::vector<std::string>
+      edited_files;  ///< the source's files in which lines had to become comments; the original is FILE.stele-source
+  std::vector<std::string> missing_libraries;  ///< preload libraries this host does not have
+  int port = 5432;                             ///< in effect
   std::string listen_addresses;
-  std::string unix_socket_directories;       ///< in effect; empty: the server's compiled default
+  std::string unix_socket_directories;  ///< in effect; empty: the server's compiled default
 };
 
-/// Makes a restored data directory ready for recovery: writes recovery.signal and postgresql.auto.conf (the source's ALTER SYSTEM settings
-/// that are harmless, then ours between markers, so that ours win), and the configuration files that are missing. The source's own files
-/// are changed only where nothing later can win over a line: data_directory, hba_file, ident_file, external_pid_file, include directives
-/// that reach outside the data directory, and lines PostgreSQL refuses become comments. Everything is durable on success; it may be
-/// repeated. To be called after verify_backup (an edited file is no longer what the backup manifest says) and before give_tree_to.
-/// `installation` tells which libraries exist; null: not asked.
-/// kConfig: settings that cannot be; kExists: a server may be running there; kDamaged: no backup_label, or a tablespace_map is left that
-/// would recreate links to the source's directories.
-Result<ConfigurationReport> configure(io::FileSystem& fs, const std::string& data_directory, const RecoverySettings& recovery,
-                                      const SourceFacts& source, const ConfigurationOptions& options, const Installation* installation);
+/// Makes a restored data directory ready for recovery: writes recovery.signal and postgresql.auto.conf (the source's
+/// ALTER SYSTEM settings that are harmless, then ours between markers, so that ours win), and the configuration files
+/// that are missing. The source's own files are changed only where nothing later can win over a line: data_directory,
+/// hba_file, ident_file, external_pid_file, include directives that reach outside the data directory, and lines
+/// PostgreSQL refuses become comments. Everything is durable on success; it may be repeated. To be called after
+/// verify_backup (an edited file is no longer what the backup manifest says) and before give_tree_to. `installation`
+/// tells which libraries exist; null: not asked. kConfig: settings that cannot be; kExists: a server may be running
+/// there; kDamaged: no backup_label, or a tablespace_map is left that would recreate links to the source's directories.
+Result<ConfigurationReport> configure(io::FileSystem& fs, const std::string& data_directory,
+                                      const RecoverySettings& recovery, const SourceFacts& source,
+                                      const ConfigurationOptions& options, const Installation* installation);
 
-/// Raises one of our settings in postgresql.auto.conf, after recovery asked for more than pg_control knew (see RecoveryLog).
+/// Raises one of our settings in postgresql.auto.conf, after recovery asked for more than pg_control knew (see
+/// RecoveryLog).
 Status raise_setting(io::FileSystem& fs, const std::string& data_directory, const Setting& setting);
 
 }  // namespace stele::restore

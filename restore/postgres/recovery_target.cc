@@ -12,9 +12,17 @@ RecoveryTarget RecoveryTarget::time(Timestamp t) {
   return {Kind::kTime, std::move(text)};
 }
 
-RecoveryTarget RecoveryTarget::lsn(Position p) { return {Kind::kLsn, p.to_string()}; }
-RecoveryTarget RecoveryTarget::xid(pg::TransactionId id) { return {Kind::kXid, std::to_string(id)}; }
-RecoveryTarget RecoveryTarget::name(std::string restore_point) { return {Kind::kName, std::move(restore_point)}; }
-RecoveryTarget RecoveryTarget::immediate() { return {Kind::kImmediate, ""}; }
+RecoveryTarget RecoveryTarget::lsn(Position p) {
+  return {Kind::kLsn, p.to_string()};
+}
+RecoveryTarget RecoveryTarget::xid(pg::TransactionId id) {
+  return {Kind::kXid, std::to_string(id)};
+}
+RecoveryTarget RecoveryTarget::name(std::string restore_point) {
+  return {Kind::kName, std::move(restore_point)};
+}
+RecoveryTarget RecoveryTarget::immediate() {
+  return {Kind::kImmediate, ""};
+}
 
 }  // namespace stele::restore

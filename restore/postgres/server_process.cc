@@ -25,7 +25,10 @@ Status prepare_private_directory(io::FileSystem& fs, const ServerOptions& option
   const std::string& directory = options.private_directory;
   // sockaddr_un holds 107 bytes; "/.s.PGSQL.65535.lock" takes 20.
   if (!directory.starts_with('/') || directory.size() > 86) {
-    return Error{ErrorCode::kConfig, fmt::format("use {} for the server's socket: it must be absolute and have at most 86 bytes", directory), "choose a shorter work directory"};
+    return Error{
+        ErrorCode::kConfig,
+        fmt::format("use {} for the server's socket: it must be absolute and have at most 86 bytes", directory),
+        "choose a shorter work directory"};
   }
   auto made = fs.make_directory(directory);
   if (!made.ok() && made.error().code != ErrorCode::kExists) return made;
@@ -33,9 +36,12 @@ Status prepare_private_directory(io::FileSystem& fs, const ServerOptions& option
   if (lstat(directory.c_str(), &info) != 0) return system_error("look at", directory, errno);
   uid_t server = options.user.change ? options.user.uid : geteuid();
   if (!S_ISDIR(info.st_mode) || (info.st_mode & 077) != 0 || (info.st_uid != geteuid() && info.st_uid != server)) {
-    return Error{ErrorCode::kUnauthorised, fmt::format("use {} for the server's socket: others may enter it", directory), "remove it, it is made again"};
+    return Error{ErrorCode::kUnauthorised,
+                 fmt::format("use {} for the server's socket: others may enter it", directory),
+                 "remove it, it is made again"};
   }
-  STELE_CHECK(io::write_file_durably(fs, directory + "/pg_hba.conf", as_bytes("local all all trust\n"), io::WriteMode::kReplace));
+  STELE_CHECK(io::write_file_durably(fs, directory + "/pg_hba.conf", as_bytes("local all all trust\n"),
+                                     io::WriteMode::kReplace));
   STELE_CHECK(io::write_file_durably(fs, directory + "/pg_ident.conf", {}, io::WriteMode::kReplace));
   return give_tree_to(options.user, directory);
 }
@@ -69,7 +75,8 @@ std::vector<std::string> command_line(const ServerOptions& options) {
 
 }  // namespace
 
-Result<std::unique_ptr<ServerProcess>> ServerProcess::start(io::FileSystem& fs, ProcessRunner& runner, ServerOptions options) {
+Result<std::unique_ptr<ServerProcess>> ServerProcess::start(io::FileSystem& fs, ProcessRunner& runner,
+                                                            ServerOptions options) {
   if (!options.private_directory.empty()) STELE_CHECK(prepare_private_directory(fs, options));
   std::unique_ptr<ServerProcess> server(new ServerProcess(fs, std::move(options)));
   auto info = fs.info(server->options_.log_file);
@@ -98,16 +105,22 @@ ServerProcess::~ServerProcess() {
   }
 }
 
-pid_t ServerProcess::pid() const { return child_->pid(); }
-SqlAddress ServerProcess::address() const { return {options_.private_directory, options_.port, options_.role}; }
+pid_t ServerProcess::pid() const {
+  return child_->pid();
+}
+SqlAddress ServerProcess::address() const {
+  return {options_.private_directory, options_.port, options_.role};
+}
 
-Result<std::unique_ptr<SqlSession>> ServerProcess::connect(std::string_view database, Instant deadline, const std::atomic<bool>* cancelled) {
-  if (options_.private_directory.empty()) return Error{ErrorCode::kInternal, "connect to the restored server: it was not started privately", ""};
+Result<std::unique_ptr<SqlSession>> ServerProcess::connect(std::string_view database, Instant deadline,
+                                                           const std::atomic<bool>* cancelled) {
+  if (options_.private_directory.empty())
+    return Error{ErrorCode::kInternal, "connect to the restored server: it was not started privately", ""};
   return SqlSession::connect(address(), database, deadline, cancelled);
 }
 
-/// Line 8 of postmaster.pid (miscadmin.h, LOCK_FILE_LINE_PM_STATUS), when the file is of this process: "starting", "stopping", "ready"
-/// (also for a hot standby), "standby" (recovers without answering).
+/// Line 8 of postmaster.pid (miscadmin.h, LOCK_FILE_LINE_PM_STATUS), when the file is of this process: "starting",
+/// "stopping", "ready" (also for a hot standby), "standby" (recovers without answering).
 std::string ServerProcess::postmaster_status() {
   auto bytes = io::read_file(fs_, options_.data_directory + "/postmaster.pid", 64 * 1024);
   if (!bytes.ok()) return "";
@@ -196,9 +209,11 @@ Result<ServerState> ServerProcess::wait_recovered(const WaitOptions& options) {
         return start_error(said, options_.data_directory, options_.log_file);
       }
     }
-    if (options.cancelled != nullptr && options.cancelled->load(std::memory_order_relaxed)) return Error{ErrorCode::kCancelled, fmt::format("recover {}: stopped", options_.data_directory), ""};
+    if (options.cancelled != nullptr && options.cancelled->load(std::memory_order_relaxed))
+      return Error{ErrorCode::kCancelled, fmt::format("recover {}: stopped", options_.data_directory), ""};
     if (options.deadline && moment >= *options.deadline) {
-      return Error{ErrorCode::kTimeout, fmt::format("recover {}: not finished in time", options_.data_directory), fmt::format("it still runs; see {}", options_.log_file)};
+      return Error{ErrorCode::kTimeout, fmt::format("recover {}: not finished in time", options_.data_directory),
+                   fmt::format("it still runs; see {}", options_.log_file)};
     }
     std::this_thread::sleep_for(kPollEvery);
   }
@@ -211,14 +226,19 @@ Status ServerProcess::stop(StopMode mode, Duration timeout) {
   for (;;) {
     STELE_TRY(auto finished, child_->poll());
     if (finished) return {};
-    if (std::chrono::steady_clock::now() >= end) return Error{ErrorCode::kTimeout, fmt::format("stop PostgreSQL on {}: it still runs", options_.data_directory), ""};
+    if (std::chrono::steady_clock::now() >= end)
+      return Error{ErrorCode::kTimeout, fmt::format("stop PostgreSQL on {}: it still runs", options_.data_directory),
+                   ""};
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
 }
 
-Status ServerProcess::kill_hard() { return child_->send_signal(SIGKILL); }
+Status ServerProcess::kill_hard() {
+  return child_->send_signal(SIGKILL);
+}
 
-Result<std::unique_ptr<ServerProcess>> recover(io::FileSystem& fs, ProcessRunner& runner, const ServerOptions& options, const WaitOptions& wait) {
+Result<std::unique_ptr<ServerProcess>> recover(io::FileSystem& fs, ProcessRunner& runner, const ServerOptions& options,
+                                               const WaitOptions& wait) {
   for (int raises = 0;; ++raises) {
     STELE_TRY(auto server, ServerProcess::start(fs, runner, options));
     auto done = server->wait_recovered(wait);

@@ -15,11 +15,13 @@ struct SettingRule {
   bool from_facts = false;  ///< told also when only the agent's facts, not a restored file, say that the source had it
 };
 
-/// What is forced whatever the source said, for a server of this major version: our recovery settings, nothing that archives, follows,
-/// waits for a standby, runs a command of the source or advances a slot elsewhere. Pure.
-std::vector<SettingRule> setting_rules(const RecoverySettings& recovery, const ConfigurationOptions& options, int major);
+/// What is forced whatever the source said, for a server of this major version: our recovery settings, nothing that
+/// archives, follows, waits for a standby, runs a command of the source or advances a slot elsewhere. Pure.
+std::vector<SettingRule> setting_rules(const RecoverySettings& recovery, const ConfigurationOptions& options,
+                                       int major);
 
-/// kConfig for recovery settings that PostgreSQL would refuse (access/transam/xlogrecovery.c, check_recovery_target_*). Pure.
+/// kConfig for recovery settings that PostgreSQL would refuse (access/transam/xlogrecovery.c, check_recovery_target_*).
+/// Pure.
 Status check_recovery_settings(const RecoverySettings& recovery);
 
 /// postgresql.conf for a data directory that has none. Pure.

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include <filesystem>
 #include <fstream>
@@ -31,7 +33,9 @@ using testing::Not;
     ASSERT_TRUE(ok_result.ok()) << ok_result.error().to_string(); \
   } while (false)
 
-Instant in_seconds(int n) { return std::chrono::steady_clock::now() + std::chrono::seconds(n); }
+Instant in_seconds(int n) {
+  return std::chrono::steady_clock::now() + std::chrono::seconds(n);
+}
 
 void write_text(const fs::path& path, std::string_view text, std::ios::openmode mode = std::ios::trunc) {
   std::ofstream out(path, mode | std::ios::binary);
@@ -50,10 +54,10 @@ std::string read_text(const fs::path& path) {
 struct Source {
   std::unique_ptr<PostgresCluster> cluster;
   std::string base, staging, script, marker;
-  Timestamp after_2;    ///< a moment between the commits of rows 2 and 3
+  Timestamp after_2;  ///< a moment between the commits of rows 2 and 3
   Position after_3;
   pg::TransactionId xid_4 = 0;
-  Position end;         ///< behind the commit of row 6
+  Position end;  ///< behind the commit of row 6
   std::string segment_in_the_middle;
   SourceFacts facts;
 };
@@ -63,7 +67,9 @@ Source* source = nullptr;
 void make_source() {
   auto made = std::make_unique<Source>();
   Source& s = *made;
-  auto cluster = PostgresCluster::create({.fsync = false, .config = "max_connections = 150\narchive_mode = on\nwal_keep_size = 1GB\nwal_level = replica\n"});
+  auto cluster = PostgresCluster::create(
+      {.fsync = false,
+       .config = "max_connections = 150\narchive_mode = on\nwal_keep_size = 1GB\nwal_level = replica\n"});
   ASSERT_OK(cluster);
   s.cluster = std::move(*cluster);
   PostgresCluster& c = *s.cluster;
@@ -91,7 +97,8 @@ void make_source() {
   middle = c.psql("SELECT pg_walfile_name(pg_current_wal_lsn())");
   ASSERT_OK(middle);
   s.segment_in_the_middle = *middle;
-  ASSERT_OK(c.psql("SELECT pg_create_restore_point('it''s the \\ release'); INSERT INTO t VALUES (5); SELECT pg_switch_wal()"));
+  ASSERT_OK(c.psql(
+      "SELECT pg_create_restore_point('it''s the \\ release'); INSERT INTO t VALUES (5); SELECT pg_switch_wal()"));
   // From here the log demands more of a hot standby than pg_control of the backup.
   ASSERT_OK(c.append_config("max_connections = 170"));
   ASSERT_OK(c.restart());
@@ -116,8 +123,9 @@ void make_source() {
   }
   write_text(s.staging + "/last", last);
   // 1 only for what is provably not in the archive; anything else that is missing stops recovery.
-  write_text(s.script, "#!/bin/sh\nif [ -f \"$1/$2\" ]; then cp \"$1/$2\" \"$3\" || exit 255; exit 0; fi\n"
-                       "case \"$2\" in *.history) exit 1;; esac\n[ \"$2\" \\> \"$(cat \"$1/last\")\" ] && exit 1\nexit 255\n");
+  write_text(s.script,
+             "#!/bin/sh\nif [ -f \"$1/$2\" ]; then cp \"$1/$2\" \"$3\" || exit 255; exit 0; fi\n"
+             "case \"$2\" in *.history) exit 1;; esac\n[ \"$2\" \\> \"$(cat \"$1/last\")\" ] && exit 1\nexit 255\n");
   fs::permissions(s.script, fs::perms(0755));
   std::string control = read_text(s.base + "/global/pg_control");
   auto parsed = pg::parse_control_file(as_bytes(control));
@@ -145,20 +153,27 @@ class RestorePostgres : public testing::Test {
     fs::copy(source->base, data_, fs::copy_options::recursive);
     fs::permissions(data_, fs::perms(0700));
     staging_ = source->staging;
-    auto installation = find_installation(files_, runner_, source->facts.server_version, fs::path(PostgresCluster::program("postgres")).parent_path());
+    auto installation = find_installation(files_, runner_, source->facts.server_version,
+                                          fs::path(PostgresCluster::program("postgres")).parent_path());
     ASSERT_OK(installation);
     installation_ = std::move(*installation);
     auto user = choose_user(geteuid() == 0 ? "postgres" : "", data_);
     ASSERT_OK(user);
     user_ = std::move(*user);
-    server_options_ = {.installation = installation_, .user = user_, .data_directory = data_, .log_file = data_ + ".log", .private_directory = data_ + ".run", .settings = {{"fsync", "off"}, {"shared_buffers", "16MB"}}};
+    server_options_ = {.installation = installation_,
+                       .user = user_,
+                       .data_directory = data_,
+                       .log_file = data_ + ".log",
+                       .private_directory = data_ + ".run",
+                       .settings = {{"fsync", "off"}, {"shared_buffers", "16MB"}}};
   }
   void TearDown() override {
     server_.reset();
     if (HasFailure()) std::cerr << read_text(data_ + ".log") << read_text(data_ + "/postgresql.auto.conf");
   }
 
-  Result<ConfigurationReport> set_up(RecoveryTarget target, bool inclusive = true, TargetAction action = TargetAction::kPromote) {
+  Result<ConfigurationReport> set_up(RecoveryTarget target, bool inclusive = true,
+                                     TargetAction action = TargetAction::kPromote) {
     RecoverySettings recovery;
     recovery.target = std::move(target);
     recovery.inclusive = inclusive;
@@ -247,12 +262,24 @@ class RestorePostgres : public testing::Test {
   std::unique_ptr<ServerProcess> server_;
 };
 
-TEST_F(RestorePostgres, ToATime) { expect_recovered(RecoveryTarget::time(source->after_2), true, "1 2"); }
-TEST_F(RestorePostgres, ToAPosition) { expect_recovered(RecoveryTarget::lsn(source->after_3), true, "1 2 3"); }
-TEST_F(RestorePostgres, ToATransaction) { expect_recovered(RecoveryTarget::xid(source->xid_4), true, "1 2 3 4"); }
-TEST_F(RestorePostgres, ToJustBeforeATransaction) { expect_recovered(RecoveryTarget::xid(source->xid_4), false, "1 2 3"); }
-TEST_F(RestorePostgres, ToARestorePoint) { expect_recovered(RecoveryTarget::name("it's the \\ release"), true, "1 2 3 4"); }
-TEST_F(RestorePostgres, ToTheSnapshotItself) { expect_recovered(RecoveryTarget::immediate(), true, "1"); }
+TEST_F(RestorePostgres, ToATime) {
+  expect_recovered(RecoveryTarget::time(source->after_2), true, "1 2");
+}
+TEST_F(RestorePostgres, ToAPosition) {
+  expect_recovered(RecoveryTarget::lsn(source->after_3), true, "1 2 3");
+}
+TEST_F(RestorePostgres, ToATransaction) {
+  expect_recovered(RecoveryTarget::xid(source->xid_4), true, "1 2 3 4");
+}
+TEST_F(RestorePostgres, ToJustBeforeATransaction) {
+  expect_recovered(RecoveryTarget::xid(source->xid_4), false, "1 2 3");
+}
+TEST_F(RestorePostgres, ToARestorePoint) {
+  expect_recovered(RecoveryTarget::name("it's the \\ release"), true, "1 2 3 4");
+}
+TEST_F(RestorePostgres, ToTheSnapshotItself) {
+  expect_recovered(RecoveryTarget::immediate(), true, "1");
+}
 
 TEST_F(RestorePostgres, ToTheEndRaisingWhatTheLogDemandsMeanwhile) {
   expect_recovered(RecoveryTarget::none(), true, "1 2 3 4 5 6");
@@ -263,17 +290,23 @@ TEST_F(RestorePostgres, SettingsOfTheSourceReachNothing) {
   std::string outside = source->cluster->root_directory() + "/outside";
   fs::create_directories(outside);
   write_text(data_ + "/postgresql.conf",
-             fmt::format("synchronous_standby_names = '*'\nprimary_conninfo = 'host=127.0.0.1 port=1 password=geheim'\nprimary_slot_name = 's'\n"
-                         "restore_command = 'touch {0}; exit 1'\narchive_cleanup_command = 'touch {0}'\nrecovery_end_command = 'touch {0}'\nrecovery_target_xid = '3'\n"
-                         "recovery_min_apply_delay = '1h'\ndata_directory = '{1}'\nhba_file = '{1}/hba'\nexternal_pid_file = '{1}/pid'\ninclude_dir = '{1}/conf.d'\n"
-                         "listen_addresses = '192.0.2.1'\nssl = on\nssl_cert_file = '/nowhere/cert.pem'\nlog_directory = '{1}'\nlogging_collector = on\nlc_messages = 'nonsense'\n",
+             fmt::format("synchronous_standby_names = '*'\nprimary_conninfo = 'host=127.0.0.1 port=1 "
+                         "password=geheim'\nprimary_slot_name = 's'\n"
+                         "restore_command = 'touch {0}; exit 1'\narchive_cleanup_command = 'touch "
+                         "{0}'\nrecovery_end_command = 'touch {0}'\nrecovery_target_xid = '3'\n"
+                         "recovery_min_apply_delay = '1h'\ndata_directory = '{1}'\nhba_file = "
+                         "'{1}/hba'\nexternal_pid_file = '{1}/pid'\ninclude_dir = '{1}/conf.d'\n"
+                         "listen_addresses = '192.0.2.1'\nssl = on\nssl_cert_file = '/nowhere/cert.pem'\nlog_directory "
+                         "= '{1}'\nlogging_collector = on\nlc_messages = 'nonsense'\n",
                          source->marker, outside),
              std::ios::app);
   write_text(data_ + "/standby.signal", "");
   auto report = set_up(RecoveryTarget::lsn(source->after_3));
   ASSERT_OK(report);
-  for (const char* name : {"synchronous_standby_names", "primary_conninfo", "primary_slot_name", "restore_command", "archive_command", "archive_mode", "recovery_target_xid", "data_directory",
-                           "hba_file", "external_pid_file", "include_dir", "ssl", "log_directory", "lc_messages", "listen_addresses"}) {
+  for (const char* name :
+       {"synchronous_standby_names", "primary_conninfo", "primary_slot_name", "restore_command", "archive_command",
+        "archive_mode", "recovery_target_xid", "data_directory", "hba_file", "external_pid_file", "include_dir", "ssl",
+        "log_directory", "lc_messages", "listen_addresses"}) {
     EXPECT_THAT(report->neutralised, Contains(Field(&Neutralised::name, name)));
   }
   for (const auto& n : report->neutralised) EXPECT_THAT(n.source_value, Not(HasSubstr("geheim")));
@@ -284,7 +317,11 @@ TEST_F(RestorePostgres, SettingsOfTheSourceReachNothing) {
   EXPECT_EQ(*ask("SHOW work_mem"), "5MB");
   EXPECT_EQ(*ask("SHOW data_directory"), data_);
   EXPECT_EQ(*ask("SHOW restore_command"), *make_restore_command({source->script, staging_}));
-  EXPECT_EQ(*ask("SELECT coalesce(string_agg(name || ': ' || error, '; '), '') FROM pg_file_settings WHERE error IS NOT NULL"), "");
+  // Those two are on the command line of a private start.
+  EXPECT_EQ(
+      *ask("SELECT coalesce(string_agg(name || ': ' || error, '; '), '') FROM pg_file_settings WHERE error IS NOT NULL "
+           "AND name NOT IN ('logging_collector', 'listen_addresses')"),
+      "");
   expect_usable();
   EXPECT_TRUE(fs::is_empty(outside));
 }
@@ -302,13 +339,25 @@ TEST_F(RestorePostgres, ConfigurationThatStayedOutsideIsMade) {
   expect_usable();
   ASSERT_OK(server_->stop(StopMode::kFast, std::chrono::seconds(30)));
 
-  // And as an operator starts it: by its own files, local users only.
+  // And as an operator starts it: by its own files, local users only, and it outlives the program that started it.
   server_options_.private_directory.clear();
+  server_options_.detached = true;
   ASSERT_OK(start());
+  struct StopAtEnd {
+    pid_t pid;
+    ~StopAtEnd() {
+      kill(pid, SIGQUIT);
+      waitpid(pid, nullptr, 0);
+    }
+  } stop_at_end{server_->pid()};
   auto state = server_->state();
   ASSERT_OK(state);
   EXPECT_TRUE(state->accepting);
-  auto as_server_user = runner_.run({.argv = {PostgresCluster::program("psql"), "-XAt", "-h", place_->root_directory(), "-U", "postgres", "-c", "SELECT count(*) FROM t", "postgres"}, .user = user_}, std::chrono::seconds(20));
+  server_.reset();
+  auto as_server_user = runner_.run({.argv = {PostgresCluster::program("psql"), "-XAt", "-h", place_->root_directory(),
+                                              "-U", "postgres", "-c", "SELECT count(*) FROM t", "postgres"},
+                                     .user = user_},
+                                    std::chrono::seconds(20));
   ASSERT_OK(as_server_user);
   if (user_.change) {
     EXPECT_EQ(as_server_user->out, "5\n") << as_server_user->err;
@@ -358,8 +407,10 @@ TEST_F(RestorePostgres, AShortLogEndsInAGapEvenWithoutATarget) {
   for (const auto& entry : fs::directory_iterator(staging_)) {
     std::string name = entry.path().filename();
     if (name == "last") continue;
-    if (name >= source->segment_in_the_middle) fs::remove(entry.path());
-    else last = std::max(last, name);
+    if (name >= source->segment_in_the_middle)
+      fs::remove(entry.path());
+    else
+      last = std::max(last, name);
   }
   write_text(staging_ + "/last", last);
   ASSERT_OK(set_up(RecoveryTarget::none()));
@@ -441,7 +492,8 @@ TEST_F(RestorePostgres, VerificationComesBeforeConfiguration) {
   EXPECT_EQ(rotten.error().code, ErrorCode::kDamaged);
   EXPECT_THAT(rotten.error().what, HasSubstr("base/1/1259"));
   fs::remove(data_ + "/backup_manifest");
-  EXPECT_EQ(*verify_backup(files_, runner_, installation_, user_, data_, std::chrono::seconds(60)), VerifyOutcome::kNoManifest);
+  EXPECT_EQ(*verify_backup(files_, runner_, installation_, user_, data_, std::chrono::seconds(60)),
+            VerifyOutcome::kNoManifest);
 }
 
 }  // namespace

@@ -52,7 +52,8 @@ TEST(ParseConfig, FindsDirectivesInAnyCase) {
 }
 
 TEST(ParseConfig, CallsLinesBadThatPostgresRefuses) {
-  for (std::string_view bad : {"port", "port = ", "= 5", "port = 1 2", "'port' = 5", "port = 'open", "a = 10.0.0.1", "a = b.c.d e", "my-name = 1", "a == b", "!x", "a = 'x\\"}) {
+  for (std::string_view bad : {"port", "port = ", "= 5", "port = 1 2", "'port' = 5", "port = 'open", "a = 10.0.0.1",
+                               "a = b.c.d e", "my-name = 1", "a == b", "!x", "a = 'x\\"}) {
     SCOPED_TRACE(bad);
     EXPECT_EQ(only(bad).kind, ConfigLineKind::kBad);
   }
@@ -115,7 +116,8 @@ TEST(SplitList, ReadsWordsQuotedOrNot) {
   EXPECT_EQ(split_list("a,,b"), std::nullopt);
   EXPECT_EQ(split_list("\"a"), std::nullopt);
   EXPECT_EQ(split_list("a,"), std::nullopt);
-  for (const Words& words : {Words{"a"}, Words{"a b", "c,d", "e\"f"}, Words{"$libdir/x", "/tmp/y-1.so"}}) EXPECT_EQ(split_list(join_list(words)), words);
+  for (const Words& words : {Words{"a"}, Words{"a b", "c,d", "e\"f"}, Words{"$libdir/x", "/tmp/y-1.so"}})
+    EXPECT_EQ(split_list(join_list(words)), words);
 }
 
 }  // namespace

@@ -19,18 +19,23 @@ class FakeRunner final : public ProcessRunner {
     if (found == answers.end()) return Error{ErrorCode::kIo, "start " + line, ""};
     return ProcessOutput{{}, found->second, ""};
   }
-  Result<std::unique_ptr<ChildProcess>> start(const ProcessSpec&) override { return Error{ErrorCode::kIo, "start", ""}; }
+  Result<std::unique_ptr<ChildProcess>> start(const ProcessSpec&) override {
+    return Error{ErrorCode::kIo, "start", ""};
+  }
 };
 
 void make_file(io::FileSystem& fs, const std::string& path) {
-  for (std::size_t at = 1; (at = path.find('/', at)) != std::string::npos; ++at) (void)fs.make_directory(path.substr(0, at)).ok();
+  for (std::size_t at = 1; (at = path.find('/', at)) != std::string::npos; ++at)
+    (void)fs.make_directory(path.substr(0, at)).ok();
   ASSERT_TRUE(fs.open(path, io::OpenMode::kCreateExclusive).ok());
 }
 
 TEST(ParseVersionLine, ReadsEveryVendorsForm) {
   EXPECT_EQ(*parse_version_line("postgres (PostgreSQL) 15.20 (Debian 15.20-0+deb12u1)"), 150020);
   EXPECT_EQ(*parse_version_line("postgres (PostgreSQL) 17beta2"), 170000);
-  for (auto bad : {"", "postgres 15", "postgres (PostgreSQL) x", "postgres (PostgreSQL) 9.6.1", "postgres (PostgreSQL) 15.999999999999"}) EXPECT_FALSE(parse_version_line(bad).ok()) << bad;
+  for (auto bad : {"", "postgres 15", "postgres (PostgreSQL) x", "postgres (PostgreSQL) 9.6.1",
+                   "postgres (PostgreSQL) 15.999999999999"})
+    EXPECT_FALSE(parse_version_line(bad).ok()) << bad;
 }
 
 TEST(FindInstallation, TakesTheMajorVersionOfTheData) {
@@ -43,7 +48,8 @@ TEST(FindInstallation, TakesTheMajorVersionOfTheData) {
   ASSERT_TRUE(found.ok()) << found.error().to_string();
   EXPECT_EQ(found->version, 150020);
   EXPECT_EQ(found->library_directory, "/usr/lib/postgresql/15/lib");
-  EXPECT_EQ(*missing_libraries(fs, *found, "pg_stat_statements, $libdir/pg_stat_statements.so, timescaledb"), std::vector<std::string>{"timescaledb"});
+  EXPECT_EQ(*missing_libraries(fs, *found, "pg_stat_statements, $libdir/pg_stat_statements.so, timescaledb"),
+            std::vector<std::string>{"timescaledb"});
   auto other = find_installation(fs, runner, 160001, "");
   ASSERT_FALSE(other.ok());
   EXPECT_EQ(other.error().code, ErrorCode::kUnsupported);

@@ -71,7 +71,10 @@ class Configure : public testing::Test {
 };
 
 TEST_F(Configure, MakesWhatDebianKeepsOutsideTheDataDirectory) {
-  source_.settings = {{"shared_preload_libraries", "pg_stat_statements"}, {"TimeZone", "Asia/Shanghai"}, {"archive_mode", "on"}, {"shared_buffers", "9999999"}};
+  source_.settings = {{"shared_preload_libraries", "pg_stat_statements"},
+                      {"TimeZone", "Asia/Shanghai"},
+                      {"archive_mode", "on"},
+                      {"shared_buffers", "9999999"}};
   auto report = must();
   EXPECT_THAT(report.made_files, ElementsAre("postgresql.conf", "pg_hba.conf", "pg_ident.conf"));
   EXPECT_EQ(effective("max_connections"), "300");
@@ -96,9 +99,12 @@ restore_command = 'rm -rf /'
 listen_addresses = '*'
 work_mem = 64MB
 )");
-  write("postgresql.auto.conf", "# Do not edit\nwork_mem = '32MB'\narchive_command = 'evil \\'' ALTER'\nprimary_conninfo = 'host=z password=geheim'\n");
+  write("postgresql.auto.conf",
+        "# Do not edit\nwork_mem = '32MB'\narchive_command = 'evil \\'' ALTER'\nprimary_conninfo = 'host=z "
+        "password=geheim'\n");
   auto report = must();
-  for (const char* name : {"synchronous_standby_names", "archive_command", "primary_conninfo", "primary_slot_name", "recovery_target_name", "archive_library"}) {
+  for (const char* name : {"synchronous_standby_names", "archive_command", "primary_conninfo", "primary_slot_name",
+                           "recovery_target_name", "archive_library"}) {
     EXPECT_EQ(effective(name), "") << name;
   }
   EXPECT_EQ(effective("archive_mode"), "off");
@@ -145,7 +151,8 @@ port = 5433
   auto report = must();
   EXPECT_THAT(report.edited_files, ElementsAre("inside.conf", "postgresql.conf"));
   EXPECT_EQ(read("postgresql.conf.stele-source"), before);
-  for (const char* name : {"data_directory", "hba_file", "external_pid_file"}) EXPECT_EQ(effective(name), std::nullopt) << name;
+  for (const char* name : {"data_directory", "hba_file", "external_pid_file"})
+    EXPECT_EQ(effective(name), std::nullopt) << name;
   std::vector<std::string> included;
   for (const auto& line : parse_config(read("postgresql.conf"))) {
     if (line.kind != ConfigLineKind::kSetting && line.kind != ConfigLineKind::kEmpty) included.push_back(line.value);
@@ -174,7 +181,8 @@ TEST_F(Configure, MayBeRepeated) {
 }
 
 TEST_F(Configure, SslWithoutItsFilesIsTurnedOff) {
-  write("postgresql.conf", "ssl = on\nssl_cert_file = '/etc/ssl/certs/none.pem'\nssl_passphrase_command = 'cat /secret'\n");
+  write("postgresql.conf",
+        "ssl = on\nssl_cert_file = '/etc/ssl/certs/none.pem'\nssl_passphrase_command = 'cat /secret'\n");
   must();
   EXPECT_EQ(effective("ssl"), "off");
   EXPECT_EQ(effective("ssl_passphrase_command"), "");
@@ -187,7 +195,8 @@ TEST_F(Configure, SslWithoutItsFilesIsTurnedOff) {
 }
 
 TEST_F(Configure, OnlyAllowedPreloadLibrariesStay) {
-  write("postgresql.conf", "shared_preload_libraries = 'pg_stat_statements, /tmp/evil, pg_cron'\nlog_directory = '/var/log/postgresql'\n");
+  write("postgresql.conf",
+        "shared_preload_libraries = 'pg_stat_statements, /tmp/evil, pg_cron'\nlog_directory = '/var/log/postgresql'\n");
   must();
   EXPECT_EQ(effective("shared_preload_libraries"), "pg_stat_statements, pg_cron");
   EXPECT_EQ(effective("log_directory"), "log");
