@@ -86,6 +86,8 @@ Result<std::unique_ptr<SqlSession>> SqlSession::connect(const SqlAddress& addres
                           nullptr};
   pg_conn* conn = PQconnectStartParams(keywords, values, 0);
   if (conn == nullptr) return Error{ErrorCode::kInternal, "connect to the restored server: no memory", ""};
+  PQsetNoticeProcessor(
+      conn, [](void*, const char*) {}, nullptr);
   std::unique_ptr<SqlSession> session(new SqlSession(conn, cancelled));
   PostgresPollingStatusType want = PGRES_POLLING_WRITING;
   while (PQstatus(conn) != CONNECTION_BAD && want != PGRES_POLLING_OK) {
@@ -95,8 +97,6 @@ Result<std::unique_ptr<SqlSession>> SqlSession::connect(const SqlAddress& addres
   }
   if (PQstatus(conn) != CONNECTION_OK) return connect_error(one_line(PQerrorMessage(conn)));
   if (PQsetnonblocking(conn, 1) != 0) return connect_error(one_line(PQerrorMessage(conn)));
-  PQsetNoticeProcessor(
-      conn, [](void*, const char*) {}, nullptr);
   return session;
 }
 
