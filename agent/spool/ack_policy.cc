@@ -7,8 +7,7 @@ namespace stele::agent {
 
 void AckPolicy::begin_stream(const StreamId& stream) {
   stream_ = stream;
-  spool_ = confirmed_ = waiting_at_ = {};
-  receivers_.clear();
+  spool_ = confirmed_ = waiting_at_ = probe_ = {};
   waiting_since_.reset();
 }
 
@@ -18,16 +17,17 @@ void AckPolicy::spool_durable(Position end, Instant now) {
 }
 
 void AckPolicy::receiver_durable(const std::string& receiver, const StreamId& stream, Position end, Instant now) {
-  if (stream != stream_) return;
-  receivers_[receiver] = end;  // may go back: a receiver that rolled back holds less
-  update(now);
+  receivers_[stream][receiver] = end;
+  if (stream == stream_) update(now);
 }
 
 void AckPolicy::tick(Instant now) { update(now); }
 
 Position AckPolicy::quorum_end() const {
   std::vector<Position> ends;
-  for (const auto& [name, end] : receivers_) ends.push_back(end);
+  if (auto current = receivers_.find(stream_); current != receivers_.end()) {
+    for (const auto& [name, end] : current->second) ends.push_back(end);
+  }
   const auto k = static_cast<std::size_t>(options_.quorum);
   if (k == 0 || ends.size() < k) return {};
   std::nth_element(ends.begin(), ends.begin() + static_cast<std::ptrdiff_t>(k - 1), ends.end(), std::greater<>());
@@ -49,9 +49,18 @@ void AckPolicy::update(Instant now) {
   if (!degraded_ && options_.may_degrade && waiting_since_ && now - *waiting_since_ >= options_.degrade_after) {
     degraded_ = true;
     transition_ = true;
-  } else if (degraded_ && quorum >= confirmed_ && quorum >= spool_) {
-    degraded_ = false;
-    transition_ = false;
+    probe_ = spool_;
+    probe_since_ = now;
+  } else if (degraded_ && quorum >= probe_) {
+    // Under load the quorum is always a little behind the spool: what counts is that it follows soon enough.
+    if (quorum >= spool_ || now - probe_since_ < options_.degrade_after) {
+      degraded_ = false;
+      transition_ = false;
+      waiting_since_ = now;
+      waiting_at_ = quorum;
+    }
+    probe_ = spool_;
+    probe_since_ = now;
   }
   confirmed_ = std::max(confirmed_, degraded_ ? spool_ : quorum);
 }

@@ -3,6 +3,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "core/base/identity.h"
 #include "core/base/time.h"
@@ -20,10 +21,10 @@ class AckPolicy {
   };
   explicit AckPolicy(Options options) : options_(options) {}
 
-  /// A new branch: receivers' positions count anew.
+  /// A new branch. What receivers said about it before counts, what they said about others does not.
   void begin_stream(const StreamId& stream);
   void spool_durable(Position end, Instant now);
-  /// What a receiver holds contiguously of the current stream; other streams are ignored.
+  /// What a receiver holds contiguously of a stream; it counts while that is the current one. May go back: it rolled back.
   void receiver_durable(const std::string& receiver, const StreamId& stream, Position end, Instant now);
   /// Time passes: may begin to degrade.
   void tick(Instant now);
@@ -41,10 +42,13 @@ class AckPolicy {
   Options options_;
   StreamId stream_;
   Position spool_, confirmed_;
-  std::map<std::string, Position> receivers_;
+  std::map<StreamId, std::map<std::string, Position>> receivers_;  ///< by stream: a receiver may tell before the stream begins here
   std::optional<Instant> waiting_since_;  ///< something durable in the spool waits for the quorum since then
   Position waiting_at_;
   bool degraded_ = false;
+  /// While degraded: the spool's end at a moment. A quorum that gets there within degrade_after keeps up again.
+  Position probe_;
+  Instant probe_since_{};
   std::optional<bool> transition_;
 };
 

@@ -22,6 +22,7 @@ SpoolEntry describe_frame(const format::Frame& frame) {
   e.is_signed = !frame.signature().empty();
   e.range = {h.start, h.end};
   e.head = frame.head();
+  e.previous = h.previous;
   e.join = h.join;
   e.generation = h.generation;
   return e;
@@ -49,58 +50,89 @@ Result<SpoolEntry> read_journal_record(ByteView payload) {
 }
 
 constexpr std::size_t kFactPrefix = 1 + StreamId::kSize;
+constexpr std::size_t kMaxUnsynced = 32u << 20;  // held in memory until the journal has it
+constexpr std::size_t kMaxBatch = 4u << 20;
+
+/// Continues the object of `last`.
+bool continues(const std::optional<SpoolEntry>& last, const SpoolEntry& next) {
+  return last && last->object == next.object && last->number + 1 == next.number && last->head == next.previous && !last->object_last;
+}
+
+io::JournalWriter::OwnedRecord journal_record(const SpoolEntry& entry) {
+  const auto kind = static_cast<std::uint8_t>(entry.kind);
+  if (entry.kind == SpoolEntry::Kind::kFact) return {Bytes{kind}, to_bytes(entry.stream.view()), *entry.bytes};
+  return {Bytes{kind}, *entry.bytes};
+}
 
 }  // namespace
 
 Result<std::unique_ptr<FrameSpool>> FrameSpool::open(io::FileSystem& fs, RandomSource& random, Options options) {
   std::unique_ptr<FrameSpool> out(new FrameSpool(std::move(options)));
-  if (out->options_.directory.empty()) return out;
-  io::JournalOptions journal{out->options_.directory, out->options_.file_bytes, out->options_.max_bytes, "stele-agent"};
+  if (!out->options_.directory.empty()) STELE_CHECK(out->recover(fs, random));
+  return out;
+}
+
+Status FrameSpool::recover(io::FileSystem& fs, RandomSource& random) {
+  io::JournalOptions journal{options_.directory, options_.file_bytes, options_.max_bytes, "stele-agent"};
   io::JournalVisitor visitor;
   visitor.on_record = [&](io::RecordId id, ByteView payload) -> Status {
     STELE_TRY(SpoolEntry entry, read_journal_record(payload));
-    entry.sequence = out->next_sequence_++;
+    entry.sequence = next_sequence_++;
     entry.record = id;
     entry.durable = true;
-    out->bytes_ += entry.size;
-    if (entry.kind == SpoolEntry::Kind::kFrame) out->last_frame_ = out->last_durable_ = entry;
-    out->entries_.push_back(std::move(entry));
+    if (entry.kind == SpoolEntry::Kind::kFrame) {
+      // The first frames may be the rest of an object that was released.
+      if (last_frame_) STELE_CHECK(check_follows({entry}));
+      end_of_log_ = {entry.stream, entry.range.end};
+      last_frame_ = last_durable_ = entry;
+    }
+    bytes_ += entry.size;
+    entries_.push_back(std::move(entry));
     return {};
   };
   visitor.on_damage = [&](const io::JournalDamage& damage) -> Status {
     return damage.error().with_hint("the spool lost what it had confirmed; move the spool directory away: the agent begins a new branch and "
                                     "takes a snapshot");
   };
-  STELE_TRY(out->journal_, io::Journal::open(fs, random, journal, visitor));
-  // An unsigned end was never confirmed to anyone: its batch was cut by the crash. The journal keeps batches whole, so this cannot
-  // happen with an intact journal.
-  if (out->last_frame_ && !out->last_frame_->is_signed) {
+  STELE_TRY(journal_, io::Journal::open(fs, random, journal, visitor));
+  // Batches end at signed frames and the journal keeps them whole.
+  if (last_frame_ && !last_frame_->is_signed) {
     return Error{ErrorCode::kDamaged, "the spool ends at an unsigned frame", "move the spool directory away"};
   }
-  out->writer_ = std::make_unique<io::JournalWriter>(*out->journal_, io::JournalWriter::Options{});
-  return out;
+  io::JournalWriter::Options writer;
+  writer.threads = options_.threads;
+  writer_ = std::make_unique<io::JournalWriter>(*journal_, writer);
+  return {};
 }
 
-FrameSpool::~FrameSpool() {
-  if (writer_) writer_->stop();
-}
+FrameSpool::~FrameSpool() { close(); }
 
 void FrameSpool::set_callbacks(Callbacks callbacks) { callbacks_ = std::move(callbacks); }
+
+void FrameSpool::close() {
+  // Each batch that ends hands over the next, until nothing is left.
+  if (options_.threads) {
+    std::unique_lock lock(mutex_);
+    settled_.wait(lock, [this] { return !writing_; });
+    closed_ = true;
+  }
+  if (writer_) writer_->stop();
+  std::lock_guard lock(mutex_);
+  closed_ = true;
+}
 
 Status FrameSpool::append(std::vector<format::Frame> frames) {
   if (frames.empty()) return {};
   if (frames.back().signature().empty()) return Error{ErrorCode::kInternal, "a spool batch must end at a signed frame", ""};
   std::vector<SpoolEntry> entries;
-  std::vector<io::JournalWriter::OwnedRecord> records;
   for (const format::Frame& frame : frames) {
     SpoolEntry entry = describe_frame(frame);
     auto bytes = std::make_shared<Bytes>(frame.encode());
     entry.size = bytes->size();
-    if (writer_) records.push_back({Bytes{static_cast<std::uint8_t>(entry.kind)}, *bytes});
     entry.bytes = std::move(bytes);
     entries.push_back(std::move(entry));
   }
-  return submit(std::move(entries), std::move(records));
+  return take(std::move(entries), false);
 }
 
 Status FrameSpool::append_fact(const format::SignedRecord& fact, const StreamId& stream) {
@@ -110,44 +142,62 @@ Status FrameSpool::append_fact(const format::SignedRecord& fact, const StreamId&
   entry.is_signed = true;
   entry.size = fact.bytes.size();
   entry.bytes = std::make_shared<Bytes>(fact.bytes);
-  std::vector<io::JournalWriter::OwnedRecord> records;
-  if (writer_) records.push_back({Bytes{static_cast<std::uint8_t>(entry.kind)}, to_bytes(stream.view()), fact.bytes});
   std::vector<SpoolEntry> entries;
   entries.push_back(std::move(entry));
-  return submit(std::move(entries), std::move(records));
+  return take(std::move(entries), true);
 }
 
-Status FrameSpool::submit(std::vector<SpoolEntry> entries, std::vector<io::JournalWriter::OwnedRecord> records) {
-  std::uint64_t first = 0;
-  const std::size_t count = entries.size();
+/// kIo where a frame does not go on where the spool's log ends: frames between were lost.
+Status FrameSpool::check_follows(const std::vector<SpoolEntry>& entries) const {
+  const std::optional<SpoolEntry>* last = &last_frame_;
+  std::optional<SpoolEntry> here;
+  std::optional<std::pair<StreamId, Position>> end = end_of_log_;
+  for (const SpoolEntry& entry : entries) {
+    const bool fits = entry.number == 0 ? !end || end->first != entry.stream || entry.range.begin <= end->second : continues(*last, entry);
+    if (!fits) {
+      return Error{ErrorCode::kIo, fmt::format("the spool has lost the log before {}", entry.range.begin.to_string()),
+                   "the agent reads it again from the server"};
+    }
+    here = entry;
+    last = &here;
+    end = {entry.stream, entry.range.end};
+  }
+  return {};
+}
+
+Status FrameSpool::take(std::vector<SpoolEntry> entries, bool always) {
   std::optional<SpoolEntry> durable_now;
   {
     std::lock_guard lock(mutex_);
+    if (closed_) return Error{ErrorCode::kCancelled, "the spool is closed", ""};
     std::uint64_t size = 0;
     for (const SpoolEntry& entry : entries) size += entry.size;
-    if (!writer_ && bytes_ + size > options_.max_bytes) {
-      return Error{ErrorCode::kLimit, "the spool in memory is full", "the receivers are away or too slow"};
-    }
-    if (journal_ && journal_->failed()) return Error{ErrorCode::kIo, "the spool's disk fails", "look at the kernel's log; replace the disk"};
-    first = next_sequence_;
-    if (writer_) {
-      // Entries are registered before the journal can report them.
-      Status taken = writer_->submit(std::move(records), [this, first, count](Result<std::vector<io::RecordId>> ids) {
-        on_written(first, count, std::move(ids));
-      });
-      if (!taken.ok()) return taken;
-      unsynced_ += count;
+    if (!always) {
+      STELE_CHECK(check_follows(entries));
+      if (writer_ ? stalled_ || unsynced_bytes_ + size > kMaxUnsynced : bytes_ + size > options_.max_bytes) {
+        if (stalled_) submit_locked();
+        return Error{ErrorCode::kLimit, "the spool is full", "the receivers are away or too slow"};
+      }
     }
     for (SpoolEntry& entry : entries) {
       entry.sequence = next_sequence_++;
       entry.durable = !writer_;
       bytes_ += entry.size;
       memory_ += entry.size;
-      if (entry.kind == SpoolEntry::Kind::kFrame) last_frame_ = entry;
-      if (last_frame_) last_frame_->bytes.reset();
+      if (writer_) {
+        ++unsynced_;
+        unsynced_bytes_ += entry.size;
+      }
+      if (entry.kind == SpoolEntry::Kind::kFrame) {
+        last_frame_ = entry;
+        last_frame_->bytes.reset();
+        end_of_log_ = {entry.stream, entry.range.end};
+      }
       entries_.push_back(std::move(entry));
     }
-    if (!writer_) {
+    if (writer_) {
+      if (!stalled_) submit_locked();
+    } else {
       last_durable_ = last_frame_;
       durable_now = last_durable_;
     }
@@ -157,16 +207,47 @@ Status FrameSpool::submit(std::vector<SpoolEntry> entries, std::vector<io::Journ
   return {};
 }
 
-void FrameSpool::on_written(std::uint64_t first, std::size_t count, Result<std::vector<io::RecordId>> ids) {
+/// Hands the next batch to the journal: what is not durable, up to a signed entry.
+void FrameSpool::submit_locked() {
+  stalled_ = false;
+  if (writing_ || closed_ || unsynced_ == 0) return;
+  auto first = entries_.end();
+  for (std::size_t left = unsynced_; left > 0;) left -= (--first)->durable ? 0 : 1;
+  std::vector<io::JournalWriter::OwnedRecord> records, batch;
+  std::uint64_t last = 0, size = 0;
+  for (auto entry = first; entry != entries_.end(); ++entry) {
+    if (entry->durable) continue;
+    size += entry->size;
+    if (last != 0 && size > kMaxBatch) break;
+    batch.push_back(journal_record(*entry));
+    if (!entry->is_signed) continue;
+    std::move(batch.begin(), batch.end(), std::back_inserter(records));
+    batch.clear();
+    last = entry->sequence;
+  }
+  const std::uint64_t begin = first->sequence;
+  Status taken = writer_->submit(std::move(records), [this, begin, last](Result<std::vector<io::RecordId>> ids) {
+    on_written(begin, last, std::move(ids));
+  });
+  writing_ = taken.ok();
+  stalled_ = !taken.ok();
+}
+
+void FrameSpool::on_written(std::uint64_t first, std::uint64_t last, Result<std::vector<io::RecordId>> ids) {
   std::optional<SpoolEntry> durable;
+  std::optional<Error> failure;
   {
     std::lock_guard lock(mutex_);
-    unsynced_ -= std::min(unsynced_, count);
-    auto at = std::lower_bound(entries_.begin(), entries_.end(), first, [](const SpoolEntry& e, std::uint64_t s) { return e.sequence < s; });
+    writing_ = false;
     if (ids.ok()) {
-      for (std::size_t i = 0; i < count && at != entries_.end(); ++i, ++at) {
-        at->record = (*ids)[i];
+      auto at = std::lower_bound(entries_.begin(), entries_.end(), first, [](const SpoolEntry& e, std::uint64_t s) { return e.sequence < s; });
+      std::size_t next = 0;
+      for (; at != entries_.end() && at->sequence <= last; ++at) {
+        if (at->durable) continue;
+        at->record = (*ids)[next++];
         at->durable = true;
+        --unsynced_;
+        unsynced_bytes_ -= at->size;
         if (at->kind == SpoolEntry::Kind::kFrame) {
           last_durable_ = *at;
           last_durable_->bytes.reset();
@@ -174,22 +255,52 @@ void FrameSpool::on_written(std::uint64_t first, std::size_t count, Result<std::
       }
       durable = last_durable_;
       evict_locked();
+      submit_locked();
+    } else if (ids.error().code == ErrorCode::kLimit || ids.error().code == ErrorCode::kDiskFull) {
+      stalled_ = true;  // nothing was written: the same bytes go again when there is room
     } else {
-      // Nothing of the batch counts, nor of later ones: they continue a chain with a hole.
-      while (!entries_.empty() && entries_.back().sequence >= first && !entries_.back().durable) {
-        bytes_ -= entries_.back().size;
-        if (entries_.back().bytes) memory_ -= entries_.back().size;
-        entries_.pop_back();
-      }
-      last_frame_ = last_durable_;
+      failure = ids.error();
+      drop_lost_frames_locked();
+      stalled_ = unsynced_ > 0;
     }
   }
-  if (ids.ok()) {
-    if (durable && callbacks_.on_durable) callbacks_.on_durable(*durable);
-  } else if (callbacks_.on_failure) {
-    callbacks_.on_failure(ids.error());
-  }
+  settled_.notify_all();
+  if (durable && callbacks_.on_durable) callbacks_.on_durable(*durable);
+  if (failure && callbacks_.on_failure) callbacks_.on_failure(*failure);
 }
+
+/// Later frames continue a chain that now has a hole, so all that are not durable go; the log is read and sealed again. Facts exist
+/// nowhere else: they stay.
+void FrameSpool::drop_lost_frames_locked() {
+  bool first = true;
+  for (const SpoolEntry& e : entries_) {
+    if (e.durable || e.kind != SpoolEntry::Kind::kFrame) continue;
+    if (std::exchange(first, false)) end_of_log_ = {e.stream, e.range.begin};
+    bytes_ -= e.size;
+    memory_ -= e.size;
+    --unsynced_;
+    unsynced_bytes_ -= e.size;
+  }
+  std::erase_if(entries_, [](const SpoolEntry& e) { return !e.durable && e.kind == SpoolEntry::Kind::kFrame; });
+  last_frame_ = last_durable_;
+}
+
+bool FrameSpool::settle(Instant deadline) {
+  std::unique_lock lock(mutex_);
+  return settled_.wait_until(lock, deadline, [this] { return !writing_; });
+}
+
+bool FrameSpool::stalled() const {
+  std::lock_guard lock(mutex_);
+  return stalled_;
+}
+
+void FrameSpool::retry() {
+  std::lock_guard lock(mutex_);
+  if (stalled_) submit_locked();
+}
+
+bool FrameSpool::run_once() { return writer_ && writer_->run_once(); }
 
 void FrameSpool::evict_locked() {
   if (memory_ <= options_.memory_bytes) return;
@@ -220,31 +331,38 @@ Result<std::optional<SpoolEntry>> FrameSpool::next_after(std::uint64_t sequence)
 FrameSpool::Resume FrameSpool::resume(const std::map<StreamId, Held>& held) const {
   std::lock_guard lock(mutex_);
   Resume out;
-  out.after = entries_.empty() ? next_sequence_ - 1 : entries_.front().sequence - 1;
-  std::uint64_t object_start = out.after;
-  Position object_begin;
-  bool all_held = true;
+  out.after = entries_.empty() ? next_sequence_ - 1 : entries_.back().sequence;
+  const SpoolEntry* object_first = nullptr;  // frame 0 of the object at hand; none: its beginning was released
+  const SpoolEntry* start = nullptr;         // where to go on
+  bool last_object_held = false;
   for (const SpoolEntry& e : entries_) {
     if (e.kind != SpoolEntry::Kind::kFrame) continue;
-    if (e.number == 0) {
-      object_start = e.sequence - 1;
-      object_begin = e.range.begin;
-    }
     auto it = held.find(e.stream);
     const Held h = it == held.end() ? Held{} : it->second;
+    if (e.number == 0) object_first = &e;
+    if (object_first != nullptr && object_first->object != e.object) object_first = nullptr;
     if (h.object == e.object) {
+      last_object_held = true;
       if (e.number <= h.frame) continue;
-      out.after = e.sequence - 1;  // the chain goes on in the same object
-      all_held = false;
-      break;
+      // The chain goes on in the same object, if no frame between was released.
+      start = object_first != nullptr || e.number == h.frame + 1 ? &e : nullptr;
+      if (start != nullptr) break;
+      continue;
     }
-    if (e.range.end <= h.durable_end) continue;
-    out.after = object_start;
-    out.gap = h.durable_end.value != 0 && object_begin > h.durable_end;
-    all_held = false;
+    last_object_held = false;
+    if (e.range.end <= h.durable_end || object_first == nullptr) continue;
+    start = object_first;
     break;
   }
-  if (all_held && !entries_.empty()) out.after = entries_.back().sequence;
+  // Frames that add no position to what the receiver holds (as-of) were skipped; their object goes on, so it is sent from its first.
+  if (start == nullptr && !last_object_held) start = object_first;
+  if (start != nullptr) {
+    out.after = start->sequence - 1;
+    out.next = *start;
+    out.next->bytes.reset();
+    auto it = held.find(start->stream);
+    out.gap = it != held.end() && it->second.durable_end.value != 0 && start->range.begin > it->second.durable_end;
+  }
   for (const SpoolEntry& e : entries_) {
     if (e.kind == SpoolEntry::Kind::kFact && e.sequence <= out.after) out.facts.push_back(e.sequence);
   }
@@ -253,16 +371,16 @@ FrameSpool::Resume FrameSpool::resume(const std::map<StreamId, Held>& held) cons
 
 void FrameSpool::release_through(std::uint64_t sequence) {
   std::lock_guard lock(mutex_);
-  // Whole objects only, and never the last one: the overlap check after a restart needs its end.
-  std::size_t keep_from = 0;
-  const std::optional<ObjectId> last_object = last_frame_ ? std::optional(last_frame_->object) : std::nullopt;
+  // The end of the log is needed after a restart: the last durable frame stays in every case.
+  std::size_t keep_from = 0, candidate = 0;
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const SpoolEntry& e = entries_[i];
-    if (e.sequence > sequence || !e.durable) break;
-    if (e.kind == SpoolEntry::Kind::kFrame && last_object && e.object == *last_object) break;
-    const bool object_ends = i + 1 == entries_.size() || entries_[i + 1].kind == SpoolEntry::Kind::kFact ||
-                             e.kind == SpoolEntry::Kind::kFact || entries_[i + 1].object != e.object;
-    if (object_ends) keep_from = i + 1;
+    if (e.kind == SpoolEntry::Kind::kFrame && (e.number == 0 || stalled_)) keep_from = candidate;
+    if (e.sequence > sequence || !e.durable || (last_durable_ && e.sequence == last_durable_->sequence)) break;
+    const bool is_last_object = e.kind == SpoolEntry::Kind::kFrame && last_durable_ && e.object == last_durable_->object;
+    if (is_last_object && !stalled_) break;
+    candidate = i + 1;
+    if (candidate == entries_.size()) keep_from = candidate;
   }
   if (keep_from == 0) return;
   std::optional<io::RecordId> last_record;

@@ -28,6 +28,7 @@ struct SpoolEntry {
   bool is_signed = false;
   PositionRange range;
   Digest head;
+  Digest previous;  ///< chain head before
   JoinTag join;
   Generation generation;
   std::size_t size = 0;
@@ -40,6 +41,9 @@ struct SpoolEntry {
 /// The agent's encrypted spool: what was sealed and is not yet held by the receivers it is owed to. In mode "file" a journal on disk, in
 /// mode "none" memory only. Frames may be sent before they are durable here (in parallel with the sync).
 ///
+/// One journal batch is under way at a time; what is appended meanwhile goes together into the next. So nothing behind a batch that
+/// failed ever reaches the disk, and the frames on it have no hole.
+///
 /// Thread-safe. The log thread appends; the journal's thread reports durability; uplinks read by sequence and say what may go.
 class FrameSpool {
  public:
@@ -48,21 +52,33 @@ class FrameSpool {
     std::uint64_t max_bytes = 1 << 30;
     std::uint64_t file_bytes = 64 << 20;
     std::size_t memory_bytes = 48 << 20; ///< durable entries beyond this are read back from the disk
+    bool threads = true;                 ///< false: the owner calls run_once() (tests)
   };
   struct Callbacks {
     std::function<void()> on_append;                         ///< something can be sent; any thread
     std::function<void(const SpoolEntry& last)> on_durable;  ///< everything up to a signed entry is durable; journal's thread
-    std::function<void(const Error&)> on_failure;            ///< a batch could not be made durable: entries behind the durable end are gone
+    std::function<void(const Error&)> on_failure;            ///< the disk failed: frames behind the durable end are gone, facts are kept
   };
 
   /// Recovers what the disk holds. kDamaged where acknowledged bytes of the spool are lost.
   static Result<std::unique_ptr<FrameSpool>> open(io::FileSystem& fs, RandomSource& random, Options options);
   ~FrameSpool();
   void set_callbacks(Callbacks callbacks);  ///< once, before the first append
+  /// Writes what is queued and ends the journal's threads; no callback comes after it. Appending is refused. Idempotent.
+  void close();
 
-  /// Appends frames as one batch; the last one must be signed. kLimit: full, nothing was taken: hold and try again.
+  /// Appends frames together; the last one must be signed. kLimit: full, nothing was taken: hold and try again. kIo: frames before these
+  /// were lost with the disk's failure, the encoder must begin anew at last_frame().
   Status append(std::vector<format::Frame> frames);
+  /// Facts are always taken: a full disk keeps them in memory until there is room.
   Status append_fact(const format::SignedRecord& fact, const StreamId& stream);
+  /// Waits until everything that was appended is durable, lost, or waiting for room. False: the deadline passed first.
+  bool settle(Instant deadline);
+  /// Waiting for room: nothing more is taken. `retry` tries whether there is room now; the outcome comes later.
+  bool stalled() const;
+  void retry();
+  /// Writes one batch on the caller's thread; only without threads.
+  bool run_once();
 
   /// The entry after `sequence`, its bytes loaded (may read the disk); nothing when there is none yet.
   Result<std::optional<SpoolEntry>> next_after(std::uint64_t sequence);
@@ -75,13 +91,15 @@ class FrameSpool {
   struct Resume {
     std::uint64_t after = 0;  ///< go on with the entry behind this sequence
     bool gap = false;         ///< the spool no longer has everything that the receiver lacks
+    std::optional<SpoolEntry> next;  ///< the first frame behind `after`, without its bytes
     std::vector<std::uint64_t> facts;  ///< facts at or before `after`: repeating one is harmless, missing one is not
   };
   /// Where to go on with a receiver: exactly behind its last frame in that frame's object, else at the start of the first object that
-  /// reaches past what it holds.
+  /// reaches past what it holds. Never in the middle of an object that it does not hold.
   Resume resume(const std::map<StreamId, Held>& held) const;
 
-  /// Every receiver that counts holds everything up to `sequence`: whole objects before it may go. The last object stays.
+  /// Every receiver that counts holds everything up to `sequence`: whole objects before it may go. The last object stays, for receivers
+  /// that go on inside it; while the spool is full only its last frame stays.
   void release_through(std::uint64_t sequence);
 
   std::optional<SpoolEntry> last_frame() const;  ///< without its bytes
@@ -92,23 +110,34 @@ class FrameSpool {
   std::uint64_t disk_bytes() const;  ///< of journal files in use
   std::uint64_t capacity() const { return options_.max_bytes; }
   bool failed() const;
-  std::size_t unsynced() const;      ///< entries handed to the journal and not durable yet
+  std::size_t unsynced() const;      ///< entries that are not durable yet
 
  private:
   explicit FrameSpool(Options options) : options_(std::move(options)) {}
-  Status submit(std::vector<SpoolEntry> entries, std::vector<io::JournalWriter::OwnedRecord> records);
-  void on_written(std::uint64_t first, std::size_t count, Result<std::vector<io::RecordId>> ids);
+  Status recover(io::FileSystem& fs, RandomSource& random);
+  Status take(std::vector<SpoolEntry> entries, bool always);
+  Status check_follows(const std::vector<SpoolEntry>& entries) const;
+  void submit_locked();
+  void on_written(std::uint64_t first, std::uint64_t last, Result<std::vector<io::RecordId>> ids);
+  void drop_lost_frames_locked();
   void evict_locked();
 
   const Options options_;
   Callbacks callbacks_;
   mutable std::mutex mutex_;
+  std::condition_variable settled_;
   std::deque<SpoolEntry> entries_;
   std::uint64_t next_sequence_ = 1;
   std::uint64_t bytes_ = 0;
   std::size_t memory_ = 0;
   std::optional<SpoolEntry> last_frame_, last_durable_;
+  /// Where the log of the spool ends: the next object of that stream begins here or before.
+  std::optional<std::pair<StreamId, Position>> end_of_log_;
   std::size_t unsynced_ = 0;
+  std::size_t unsynced_bytes_ = 0;
+  bool writing_ = false;   // a batch is with the journal
+  bool stalled_ = false;   // the last one found no room
+  bool closed_ = false;
   std::unique_ptr<io::Journal> journal_;
   std::unique_ptr<io::JournalWriter> writer_;
 };

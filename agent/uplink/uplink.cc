@@ -4,6 +4,7 @@
 
 #include "agent/uplink/retry_policy.h"
 #include "core/config/log.h"
+#include "core/format/branch.h"
 
 namespace stele::agent {
 
@@ -151,8 +152,8 @@ net::Task<Status> Uplink::introduce(client::ReceiverConnection& connection) {
   cursor_ = resume.after;
   {
     std::lock_guard lock(mutex_);
-    state_.gap = resume.gap;
-    state_.acknowledged = std::max(state_.acknowledged, resume.after);
+    state_.gap = resume.gap || lacks_beginning(resume, by_stream);
+    state_.acknowledged = resume.after;  // goes back where the receiver lost something
   }
   for (std::uint64_t fact : resume.facts) {
     STELE_CO_TRY(std::optional<SpoolEntry> entry, spool_.next_after(fact - 1));
@@ -162,6 +163,18 @@ net::Task<Status> Uplink::introduce(client::ReceiverConnection& connection) {
   // What the receiver holds of the newest stream counts at once, also while nothing new is sent.
   if (auto last = spool_.last_frame()) STELE_CO_CHECK(co_await open_stream(connection, last->stream));
   co_return Status{};
+}
+
+/// A receiver that holds nothing of a stream, where the spool begins behind the stream's own begin.
+bool Uplink::lacks_beginning(const FrameSpool::Resume& resume, const std::map<StreamId, FrameSpool::Held>& held) const {
+  if (!resume.next) return false;
+  if (auto it = held.find(resume.next->stream); it != held.end() && it->second.durable_end.value != 0) return false;
+  auto bytes = identity_.branch_record(resume.next->stream);
+  if (!bytes.ok()) return false;  // opening the stream tells
+  auto signed_record = format::parse_record(*bytes, format::RecordKind::kBranch);
+  if (!signed_record.ok()) return false;
+  auto branch = format::BranchRecord::read(*signed_record);
+  return branch.ok() && resume.next->range.begin > branch->fork;
 }
 
 void Uplink::check_rollback(const protocol::DatabaseState& held) {
@@ -195,7 +208,7 @@ net::Task<Status> Uplink::open_stream(client::ReceiverConnection& connection, co
     state_.durable_end = state.durable_end;
     state_.head = state.head;
   }
-  if (state.durable_end.value != 0 && callbacks_.on_durable) callbacks_.on_durable(receiver_, stream, state.durable_end, state.head);
+  if (callbacks_.on_durable) callbacks_.on_durable(receiver_, stream, state.durable_end, state.head);
   co_return Status{};
 }
 
@@ -263,7 +276,7 @@ void Uplink::on_ack(const protocol::Ack& ack) {
   StreamId stream;
   {
     std::lock_guard lock(mutex_);
-    state_.acknowledged = std::max(state_.acknowledged, in_flight_.empty() ? cursor_ : last.sequence);
+    // Not further: frames behind the last signed one may have been sent, they are not durable there.
     state_.acknowledged = std::max(state_.acknowledged, last.sequence);
     if (last.stream == state_.stream) {
       state_.durable_end = std::max(state_.durable_end, ack.end);
@@ -271,6 +284,7 @@ void Uplink::on_ack(const protocol::Ack& ack) {
     }
     stream = last.stream;
   }
+  if (mark_.stream != stream || ack.end >= mark_.end) mark_ = {stream, ack.end, ack.head};
   if (callbacks_.on_ack_latency) callbacks_.on_ack_latency(seconds);
   if (callbacks_.on_durable) callbacks_.on_durable(receiver_, stream, ack.end, ack.head);
 }

@@ -74,6 +74,7 @@ class Uplink : public std::enable_shared_from_this<Uplink> {
   net::Task<Status> send_pending_status(client::ReceiverConnection& connection);
   net::Task<void> wait_for_work(Duration at_most);
   void on_ack(const protocol::Ack& ack);
+  bool lacks_beginning(const FrameSpool::Resume& resume, const std::map<StreamId, FrameSpool::Held>& held) const;
   void check_rollback(const protocol::DatabaseState& state);
 
   boost::asio::any_io_executor pool_;

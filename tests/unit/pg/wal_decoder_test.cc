@@ -4,7 +4,7 @@
 
 #include <random>
 
-#include "tests/unit/pg/wal_builder.h"
+#include "tests/support/wal_builder.h"
 
 namespace stele::pg {
 namespace {
