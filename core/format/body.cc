@@ -1,5 +1,7 @@
 #include "core/format/body.h"
 
+#include "core/base/text.h"
+
 namespace stele::format {
 
 const crypto::Suite& suite_or_default(crypto::SuiteId id) {
@@ -36,10 +38,6 @@ Result<bool> read_flag(ByteReader& r) {
   const std::uint8_t flag = r.u8();
   if (flag > 1) return Error{ErrorCode::kDamaged, fmt::format("a flag of {}", flag), ""};
   return flag == 1;
-}
-
-bool is_one_line(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; });
 }
 
 Result<Recipient> read_recipient(ByteReader& r) {

@@ -17,9 +17,6 @@ Result<Recipient> read_recipient(ByteReader& r);
 /// u8, 0 or 1; anything else is kDamaged: one meaning has one encoding.
 Result<bool> read_flag(ByteReader& r);
 
-/// True for text that can be shown on a terminal and put in a log: no control characters.
-bool is_one_line(std::string_view text);
-
 /// Signs what `write` writes, having read it back: what a reader would refuse is never signed (kInternal).
 template <typename T, typename Write>
 Result<SignedRecord> sign_body(RecordKind kind, const crypto::SigningKey& key, Write write) {

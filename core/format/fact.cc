@@ -1,5 +1,6 @@
 #include "core/format/fact.h"
 
+#include "core/base/text.h"
 #include "core/format/body.h"
 
 namespace stele::format {
@@ -22,16 +23,6 @@ std::string_view fact_kind_name(FactKind kind) {
 
 namespace {
 constexpr std::size_t kMaxNote = 512;
-
-std::string one_line(std::string_view text) {
-  std::string out(text.substr(0, kMaxNote));
-  // Not in the middle of a character of several bytes.
-  while (out.size() < text.size() && !out.empty() && (static_cast<unsigned char>(text[out.size()]) & 0xC0) == 0x80) out.pop_back();
-  for (char& c : out) {
-    if (!is_one_line({&c, 1})) c = ' ';
-  }
-  return out;
-}
 }  // namespace
 
 Result<SignedRecord> Fact::sign(const crypto::SigningKey& key) const {
@@ -45,7 +36,7 @@ Result<SignedRecord> Fact::sign(const crypto::SigningKey& key) const {
     w.u64(end.value);
     w.raw(related.view());
     w.u64(value);
-    w.str16(one_line(note));
+    w.str16(one_line(note, kMaxNote));
   });
 }
 
