@@ -16,8 +16,11 @@ class SharedBandwidth {
 
   /// The log sent so many bytes: counted, never delayed.
   void log_sent(std::uint64_t bytes);
-  /// How many of `wanted` bytes (at least 1, at most kSlice) may go now; 0: ask again after `wait`.
+  /// How many of `wanted` bytes (at least 1) may go now: all where there is no limit, else at most kSlice; 0: ask again after `wait`.
   std::size_t take(std::size_t wanted, std::chrono::nanoseconds& wait);
+
+  /// Bytes per second now, 0: no limit.
+  std::uint64_t limit();
 
   /// What is handed to the socket at once: 16 KiB take 6.5 ms on a line of 20 Mbit/s.
   static constexpr std::size_t kSlice = 16 << 10;

@@ -40,6 +40,8 @@ class PageImages {
   void set_start(Position start);
   /// Waits until the log was seen up to `stop`; false at the deadline, or when the log thread began another branch.
   bool wait_until(Position stop, Instant deadline);
+  /// Another branch began since begin(): nothing can be told any more.
+  bool lost() const;
   enum class Answer {
     kImage,    ///< the log between start and stop brings the whole page
     kNone,     ///< it does not

@@ -51,7 +51,11 @@ struct SnapshotReport {
   std::uint64_t cleared_pages = 0;  ///< suspect, and the log brings them whole
   std::uint64_t peak_buffered_bytes = 0;
   std::vector<std::string> receivers;  ///< where it is committed
-  std::vector<std::string> warnings;   ///< one line each: damaged pages, missing extra files, receivers left out
+  std::vector<std::string> warnings;   ///< one line each, at most 200: damaged pages, missing extra files, receivers left out
+
+  void warn(std::string text) {
+    if (warnings.size() < 200) warnings.push_back(std::move(text));
+  }
 };
 
 }  // namespace stele::agent

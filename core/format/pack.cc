@@ -12,6 +12,7 @@ namespace {
 constexpr std::string_view kChunkMagic = "STLc", kPackMagic = "STLP";
 constexpr std::uint16_t kVersion = 1;
 constexpr std::uint8_t kFlagCompressed = 1;
+constexpr std::size_t kMaxEntries = 65536;
 constexpr std::string_view kPackDomain = "stele/pack/1";
 
 }  // namespace
@@ -36,13 +37,10 @@ Bytes chunk_associated_data(const ChunkHeader& h) {
   return out;
 }
 
-void encode_chunk(ChunkHeader& header, ByteView payload, Bytes& out) {
-  const Bytes clear = chunk_associated_data(header);
-  header.check = crypto::Hasher(suite_or_default(header.suite)).update(clear).update(payload).finish();
+void encode_chunk_header(const ChunkHeader& header, Bytes& out) {
   ByteWriter w(out);
-  w.raw(clear);
-  w.raw(header.check.view());
-  w.raw(payload);
+  w.raw(chunk_associated_data(header));
+  w.raw(header.payload_hash.view());
 }
 
 Result<ChunkView> parse_chunk(ByteView bytes) {
@@ -58,10 +56,7 @@ Result<ChunkView> parse_chunk(ByteView bytes) {
   const std::uint8_t flags = r.u8();
   if ((flags & ~kFlagCompressed) != 0) return Error{ErrorCode::kUnsupported, fmt::format("chunk with flags {}", flags), "read this with a newer Stele"};
   h.compressed = (flags & kFlagCompressed) != 0;
-  const ByteView reserved = r.raw(3);
-  if (std::any_of(reserved.begin(), reserved.end(), [](std::uint8_t b) { return b != 0; })) {
-    return Error{ErrorCode::kUnsupported, "chunk with fields that are not known", "read this with a newer Stele"};
-  }
+  r.raw(3);
   r.fixed(h.name);
   r.fixed(h.stream);
   r.fixed(h.epoch);
@@ -69,21 +64,20 @@ Result<ChunkView> parse_chunk(ByteView bytes) {
   h.counter = r.u32();
   h.raw_size = r.u32();
   h.payload_size = r.u32();
-  r.fixed(h.check);
+  r.fixed(h.payload_hash);
   out.payload = r.raw(h.payload_size);
   if (r.failed() || h.raw_size > kMaxChunkRaw) return Error{ErrorCode::kDamaged, fmt::format("chunk {}: ends early or is too large", h.name.short_hex()), ""};
   out.stored = bytes.first(r.position());
-  if (crypto::Hasher(*suite).update(out.associated_data()).update(out.payload).finish() != h.check) {
-    return Error{ErrorCode::kDamaged, fmt::format("chunk {}: differs from its hash", h.name.short_hex()), ""};
+  if (crypto::hash(*suite, out.payload) != h.payload_hash) {
+    return Error{ErrorCode::kDamaged, fmt::format("chunk {}: payload differs from its hash", h.name.short_hex()), ""};
   }
   return out;
 }
 
 Result<Bytes> encode_pack(PackHead head, const std::vector<Bytes>& chunks, const crypto::SigningKey& agent) {
-  if (head.entries.size() != chunks.size() || chunks.empty() || chunks.size() > kMaxPackChunks) {
+  if (head.entries.size() != chunks.size() || chunks.empty() || chunks.size() > kMaxEntries) {
     return Error{ErrorCode::kInternal, fmt::format("a pack of {} chunks with {} entries", chunks.size(), head.entries.size()), ""};
   }
-  if (head.suite != agent.suite().id()) return Error{ErrorCode::kInternal, "a pack of another suite than its signing key", ""};
   Bytes out;
   ByteWriter w(out);
   w.raw(kPackMagic);
@@ -127,7 +121,7 @@ Result<std::optional<PackHead>> parse_pack_head(ByteView front, std::uint64_t to
   head.suite = suite->id();
   const std::size_t stated = r.u32(), count = r.u32();
   if (stated != total || stated > kMaxPackBytes) return Error{ErrorCode::kDamaged, fmt::format("pack: {} bytes, {} expected", total, stated), ""};
-  if (count == 0 || count > kMaxPackChunks) return Error{ErrorCode::kDamaged, fmt::format("pack: {} chunks", count), ""};
+  if (count == 0 || count > kMaxEntries) return Error{ErrorCode::kDamaged, fmt::format("pack: {} chunks", count), ""};
   r.fixed(head.stream);
   head.generation = {r.u64()};
   r.fixed(head.epoch);
