@@ -91,8 +91,7 @@ Status LogEncoder::seal_pending(std::vector<format::Frame>& out) {
   sealed_join_ = join;
   note_frame(frame, std::move(facts));
   out.push_back(std::move(frame));
-  if (object_->raw_bytes() >= options_.object_bytes) STELE_CHECK(end_object(out));
-  return {};
+  return end_full_object(out);
 }
 
 Status LogEncoder::flush(std::vector<format::Frame>& out) { return seal_pending(out); }
@@ -104,7 +103,14 @@ Status LogEncoder::as_of(Timestamp server_time, std::vector<format::Frame>& out)
   STELE_CHECK(begin_object_if_needed());
   STELE_TRY(format::Frame frame, object_->seal_as_of(sealed_join_, server_time_));
   out.push_back(std::move(frame));
-  return {};
+  return end_full_object(out);
+}
+
+Status LogEncoder::end_full_object(std::vector<format::Frame>& out) {
+  // The frames of a busy source with tiny commits, or of an idle one, are many before the bytes are: the index block has a limit too.
+  const bool full = object_->full() || object_->raw_bytes() >= options_.object_bytes ||
+                    index_.restore_points.size() >= format::kMaxObjectRestorePoints;
+  return full ? end_object(out) : Status{};
 }
 
 Status LogEncoder::end_object(std::vector<format::Frame>& out) {

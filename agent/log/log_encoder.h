@@ -63,6 +63,7 @@ class LogEncoder {
   Status feed_overlap(ByteView& bytes);
   Status seal_pending(std::vector<format::Frame>& out);
   Status begin_object_if_needed();
+  Status end_full_object(std::vector<format::Frame>& out);
   void note_frame(const format::Frame& frame, pg::LogFacts facts);
 
   LogEncoderOptions options_;

@@ -1,5 +1,7 @@
 #include "core/format/body.h"
 
+#include "core/base/text.h"
+
 namespace stele::format {
 
 const crypto::Suite& suite_or_default(crypto::SuiteId id) {
@@ -32,6 +34,12 @@ void write_recipient(ByteWriter& w, const Recipient& recipient) {
   w.str16(recipient.label);
 }
 
+Result<bool> read_flag(ByteReader& r) {
+  const std::uint8_t flag = r.u8();
+  if (flag > 1) return Error{ErrorCode::kDamaged, fmt::format("a flag of {}", flag), ""};
+  return flag == 1;
+}
+
 Result<Recipient> read_recipient(ByteReader& r) {
   Recipient out;
   const std::uint8_t kind = r.u8();
@@ -39,6 +47,9 @@ Result<Recipient> read_recipient(ByteReader& r) {
   out.kind = static_cast<RecipientKind>(kind);
   out.public_key = read_key(r);
   out.label = r.str16();
+  if (out.label.size() > kMaxRecipientLabel || !is_one_line(out.label)) {
+    return Error{ErrorCode::kDamaged, "the label of a recipient is too long or not one line", ""};
+  }
   return out;
 }
 

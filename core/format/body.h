@@ -14,13 +14,18 @@ void write_key(ByteWriter& w, ByteView key);
 Bytes read_key(ByteReader& r);
 void write_recipient(ByteWriter& w, const Recipient& recipient);
 Result<Recipient> read_recipient(ByteReader& r);
+/// u8, 0 or 1; anything else is kDamaged: one meaning has one encoding.
+Result<bool> read_flag(ByteReader& r);
 
-template <typename Write>
+/// Signs what `write` writes, having read it back: what a reader would refuse is never signed (kInternal).
+template <typename T, typename Write>
 Result<SignedRecord> sign_body(RecordKind kind, const crypto::SigningKey& key, Write write) {
   Bytes body;
   ByteWriter w(body);
   write(w);
-  return sign_record(kind, body, key);
+  STELE_TRY(SignedRecord record, sign_record(kind, body, key));
+  if (auto again = T::read(record); !again.ok()) return Error{ErrorCode::kInternal, "sign: " + again.error().what, ""};
+  return record;
 }
 
 template <typename T, typename Read>

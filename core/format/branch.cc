@@ -48,7 +48,7 @@ StreamId BranchRecord::stream() const {
 }
 
 Result<SignedRecord> BranchRecord::sign(const crypto::SigningKey& agent) const {
-  return sign_body(RecordKind::kBranch, agent, [&](ByteWriter& w) {
+  return sign_body<BranchRecord>(RecordKind::kBranch, agent, [&](ByteWriter& w) {
     write_identity(w, *this);
     w.u64(generation.value);
     w.raw(enrolment.view());

@@ -34,6 +34,9 @@ Result<PackSealer> PackSealer::begin(Options options, const crypto::SecretBytes&
 }
 
 Status PackSealer::add(const ChunkName& name, ByteView raw) {
+  if (raw.size() > kMaxChunkRaw || chunks_.size() >= kMaxPackChunks) {
+    return Error{ErrorCode::kInternal, fmt::format("chunk {} of {} bytes is over the limits of a pack", chunks_.size(), raw.size()), ""};
+  }
   compressed_.clear();
   STELE_TRY(const bool shrunk, compressor_.compress(raw, compressed_));
   plain_.clear();
@@ -52,11 +55,9 @@ Status PackSealer::add(const ChunkName& name, ByteView raw) {
   Bytes payload;
   payload.reserve(h.payload_size);
   STELE_TRY([[maybe_unused]] const std::uint64_t counter, sealer_.seal(chunk_associated_data(h), plain_, payload));
-  h.payload_hash = crypto::hash(*options_.suite, payload);
   Bytes stored;
   stored.reserve(kChunkHeaderSize + payload.size());
-  encode_chunk_header(h, stored);
-  stored.insert(stored.end(), payload.begin(), payload.end());
+  encode_chunk(h, payload, stored);
   stored_bytes_ += stored.size();
   chunks_.push_back(std::move(stored));
   head_.entries.push_back(PackEntry{name, 0, 0});
@@ -65,26 +66,41 @@ Status PackSealer::add(const ChunkName& name, ByteView raw) {
 
 Result<Bytes> PackSealer::finish(const crypto::SigningKey& agent) { return encode_pack(std::move(head_), chunks_, agent); }
 
-Result<Bytes> open_chunk(const ChunkView& chunk, const crypto::SecretBytes& data_key, ChunkNamer& namer,
-                         compress::ChunkDecompressor& decompressor) {
+ChunkOpener::ChunkOpener(const crypto::Suite& suite, const crypto::SecretBytes& chunk_name_key, std::size_t keep)
+    : namer_(suite, chunk_name_key), keep_(std::max<std::size_t>(keep, 1)) {}
+
+Result<crypto::Opener*> ChunkOpener::opener_for(const ChunkHeader& h, const crypto::SecretBytes& data_key) {
+  auto found = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& k) { return k.object == h.object && k.epoch == h.epoch && k.suite == h.suite; });
+  if (found == kept_.end()) {
+    STELE_TRY(const crypto::Suite* suite, crypto::find_suite(h.suite));
+    STELE_TRY(crypto::Opener opener, object_opener(*suite, data_key, h.object));
+    if (kept_.size() >= keep_) kept_.pop_back();
+    kept_.push_front({h.epoch, h.object, h.suite, std::move(opener)});
+    ++derived_;
+  } else {
+    kept_.splice(kept_.begin(), kept_, found);
+  }
+  return &kept_.front().opener;
+}
+
+Result<Bytes> ChunkOpener::open(const ChunkView& chunk, const crypto::SecretBytes& data_key) {
   const ChunkHeader& h = chunk.header;
   const std::string subject = fmt::format("chunk {}", h.name.short_hex());
-  STELE_TRY(const crypto::Suite* suite, crypto::find_suite(h.suite));
-  STELE_TRY(crypto::Opener opener, object_opener(*suite, data_key, h.object));
-  auto plain = opener.open(h.counter, chunk_associated_data(h), chunk.payload);
+  STELE_TRY(crypto::Opener * opener, opener_for(h, data_key));
+  auto plain = opener->open(h.counter, chunk.associated_data(), chunk.payload);
   if (!plain.ok()) return plain.error().in(subject);
   ByteReader r(*plain);
   ByteView content = r.blob32();
   if (r.failed()) return Error{ErrorCode::kDamaged, subject + ": its content ends early", ""};
   Bytes raw;
   if (h.compressed) {
-    auto expanded = decompressor.decompress(content, h.raw_size);
+    auto expanded = decompressor_.decompress(content, h.raw_size);
     if (!expanded.ok()) return expanded.error().in(subject);
     raw = std::move(*expanded);
   } else {
     raw = to_bytes(content);
   }
-  if (raw.size() != h.raw_size || namer.name(raw) != h.name) {
+  if (raw.size() != h.raw_size || namer_.name(raw) != h.name) {
     return Error{ErrorCode::kDamaged, subject + ": its content is not what its name says", ""};
   }
   return raw;

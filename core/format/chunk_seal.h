@@ -1,5 +1,7 @@
 #pragma once
 
+#include <list>
+
 #include "core/base/random.h"
 #include "core/compress/chunk.h"
 #include "core/crypto/hash.h"
@@ -19,7 +21,7 @@ class ChunkNamer {
   crypto::KeyedHasher hasher_;
 };
 
-/// Seals chunks for one pack: compresses each alone, encrypts under the pack's key. One thread: a pack belongs to one worker.
+/// Seals chunks for one pack: compresses each alone, encrypts under the pack's key. After an error it is destroyed. One thread: a pack belongs to one worker.
 class PackSealer {
  public:
   struct Options {
@@ -51,8 +53,29 @@ class PackSealer {
   Bytes compressed_, plain_;
 };
 
-/// Opens one chunk and recomputes its name: kDamaged where tag, size or name differ.
-Result<Bytes> open_chunk(const ChunkView& chunk, const crypto::SecretBytes& data_key, ChunkNamer& namer,
-                         compress::ChunkDecompressor& decompressor);
+/// Opens chunks and recomputes their names. Deriving an object's key costs as much as opening a small chunk, and its context is locked
+/// memory: those of the last `keep` packs are kept, so chunks read in the order of a snapshot derive one key for each pack. One thread.
+class ChunkOpener {
+ public:
+  ChunkOpener(const crypto::Suite& suite, const crypto::SecretBytes& chunk_name_key, std::size_t keep = 8);
+
+  /// `data_key` is that of chunk.header.epoch. kDamaged where tag, size or name differ.
+  Result<Bytes> open(const ChunkView& chunk, const crypto::SecretBytes& data_key);
+  std::uint64_t keys_derived() const { return derived_; }
+
+ private:
+  struct Kept {
+    EpochId epoch;
+    ObjectId object;
+    crypto::SuiteId suite;
+    crypto::Opener opener;
+  };
+  Result<crypto::Opener*> opener_for(const ChunkHeader& header, const crypto::SecretBytes& data_key);
+  ChunkNamer namer_;
+  compress::ChunkDecompressor decompressor_;
+  std::size_t keep_;
+  std::list<Kept> kept_;  ///< the newest first
+  std::uint64_t derived_ = 0;
+};
 
 }  // namespace stele::format

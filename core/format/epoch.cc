@@ -6,7 +6,8 @@
 namespace stele::format {
 
 Result<SignedRecord> EpochRecord::sign(const crypto::SigningKey& agent) const {
-  return sign_body(RecordKind::kEpoch, agent, [&](ByteWriter& w) {
+  if (agent.suite().id() != suite) return Error{ErrorCode::kInternal, "sign an epoch: the key is of another suite", ""};
+  return sign_body<EpochRecord>(RecordKind::kEpoch, agent, [&](ByteWriter& w) {
     write_database(w, database);
     w.raw(stream.view());
     w.u64(generation.value);
@@ -23,7 +24,8 @@ Result<SignedRecord> EpochRecord::sign(const crypto::SigningKey& agent) const {
 }
 
 Result<EpochRecord> EpochRecord::read(const SignedRecord& record) {
-  return read_body<EpochRecord>(record, RecordKind::kEpoch, [](ByteReader& r, EpochRecord& out) -> Status {
+  return read_body<EpochRecord>(record, RecordKind::kEpoch, [&](ByteReader& r, EpochRecord& out) -> Status {
+    out.suite = record.suite;
     STELE_CHECK(read_database(r, out.database));
     r.fixed(out.stream);
     out.generation = {r.u64()};
@@ -37,6 +39,9 @@ Result<EpochRecord> EpochRecord::read(const SignedRecord& record) {
       SealedKey key;
       STELE_TRY(key.recipient, read_recipient(r));
       key.sealed = read_key(r);
+      for (const SealedKey& other : out.keys) {
+        if (other.recipient.public_key == key.recipient.public_key) return Error{ErrorCode::kDamaged, "epoch: one recipient twice", ""};
+      }
       out.keys.push_back(std::move(key));
     }
     return {};
@@ -57,6 +62,7 @@ Result<EpochRecord> seal_epoch(EpochRecord base, const RecipientList& list, cons
   copy(1, secrets.chunk_name);
   copy(2, secrets.join);
   STELE_TRY(base.commitment, crypto::key_commitment(suite, secrets.data));
+  base.suite = suite.id();
   base.keys.clear();
   for (const Recipient& recipient : list.recipients) {
     STELE_TRY(crypto::RecipientKey key, crypto::RecipientKey::from(suite, recipient.public_key));
@@ -71,6 +77,7 @@ Result<EpochRecord> seal_epoch(EpochRecord base, const RecipientList& list, cons
 Result<EpochSecrets> open_epoch(const EpochRecord& record, const crypto::RecipientKeyPair& key) {
   const crypto::Suite& suite = key.suite();
   const std::size_t size = suite.sizes().key;
+  if (record.suite != suite.id()) return Error{ErrorCode::kKeyWrong, "this key is of another suite than the epoch", ""};
   for (const EpochRecord::SealedKey& sealed : record.keys) {
     if (!equal(sealed.recipient.public_key, key.public_key().bytes())) continue;
     STELE_TRY(crypto::SecretBytes together, key.open_sealed(sealed.sealed));

@@ -20,6 +20,7 @@ struct EpochSecrets {
 
 /// The life of one data key: to whom it is sealed, and a commitment that tells a wrong key from damage (TRUST section 2).
 struct EpochRecord {
+  crypto::SuiteId suite = crypto::SuiteId::kAes256GcmSha256;  ///< the signed record's: of the data key and of what it seals
   DatabaseName database;
   StreamId stream;
   Generation generation;

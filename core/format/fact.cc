@@ -1,5 +1,6 @@
 #include "core/format/fact.h"
 
+#include "core/base/text.h"
 #include "core/format/body.h"
 
 namespace stele::format {
@@ -20,8 +21,12 @@ std::string_view fact_kind_name(FactKind kind) {
   return "unknown";
 }
 
+namespace {
+constexpr std::size_t kMaxNote = 512;
+}  // namespace
+
 Result<SignedRecord> Fact::sign(const crypto::SigningKey& key) const {
-  return sign_body(RecordKind::kFact, key, [&](ByteWriter& w) {
+  return sign_body<Fact>(RecordKind::kFact, key, [&](ByteWriter& w) {
     write_database(w, database);
     w.raw(stream.view());
     w.u16(static_cast<std::uint16_t>(kind));
@@ -31,7 +36,7 @@ Result<SignedRecord> Fact::sign(const crypto::SigningKey& key) const {
     w.u64(end.value);
     w.raw(related.view());
     w.u64(value);
-    w.str16(note.substr(0, 512));
+    w.str16(one_line(note, kMaxNote));
   });
 }
 
@@ -47,7 +52,7 @@ Result<Fact> Fact::read(const SignedRecord& record) {
     r.fixed(out.related);
     out.value = r.u64();
     out.note = r.str16();
-    if (out.note.size() > 512 || out.end < out.begin) return Error{ErrorCode::kDamaged, "fact: a field is out of range", ""};
+    if (out.note.size() > kMaxNote || !is_one_line(out.note) || out.end < out.begin) return Error{ErrorCode::kDamaged, "fact: a field is out of range", ""};
     return {};
   });
 }

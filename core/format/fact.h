@@ -34,7 +34,7 @@ struct Fact {
   Position begin, end;
   StreamId related;
   std::uint64_t value = 0;   ///< a count, bytes or a timeline number, after the kind
-  std::string note;          ///< for people, without personal data; at most 512 bytes
+  std::string note;          ///< for people, without personal data; sign() makes it one line of at most 512 bytes
 
   Result<SignedRecord> sign(const crypto::SigningKey& key) const;
   static Result<Fact> read(const SignedRecord& record);

@@ -121,9 +121,9 @@ Result<FrameHeader> parse_frame_header(ByteView bytes, std::size_t& header_size)
   h.suite = suite->id();
   h.engine = static_cast<Engine>(body.u16());
   const std::uint8_t kind = body.u8(), flags = body.u8();
-  body.u16();
-  if (kind < 1 || kind > 3 || (flags & ~kKnownFlags) != 0) {
-    return Error{ErrorCode::kUnsupported, fmt::format("frame of kind {} with flags {}", kind, flags), "read this with a newer Stele"};
+  const std::uint16_t reserved = body.u16();
+  if (kind < 1 || kind > 3 || (flags & ~kKnownFlags) != 0 || reserved != 0) {
+    return Error{ErrorCode::kUnsupported, fmt::format("frame of kind {} with flags {} and {}", kind, flags, reserved), "read this with a newer Stele"};
   }
   h.kind = static_cast<FrameKind>(kind);
   h.context_reset = (flags & kFlagContextReset) != 0;
@@ -141,16 +141,22 @@ Result<FrameHeader> parse_frame_header(ByteView bytes, std::size_t& header_size)
   h.server_time = {body.i64()};
   body.fixed(h.join);
   body.fixed(h.previous);
+  bool join_start_damaged = false;
   STELE_CHECK(read_extensions(body, [&](const Extension& e) {
     if (e.type != kExtensionJoinStart) return false;
     if (auto tag = JoinTag::from(e.bytes); tag.ok()) h.join_start = *tag;
+    join_start_damaged = !h.join_start;
     return true;
   }));
   body.fixed(h.payload_hash);
   STELE_CHECK(body.finish("frame header"));
+  if (join_start_damaged) return broken(h, "a join tag of a wrong size");
+  if (h.number >= kMaxObjectFrames) return broken(h, "more frames than an object may have");
   if (h.payload_size > kMaxFramePayload) return broken(h, "payload over the limit");
   if (h.end < h.start || h.raw_size() > kMaxFrameRaw) return broken(h, "range over the limit");
   if (h.kind != FrameKind::kLog && h.start != h.end) return broken(h, "a range in a frame without log");
+  if (h.kind == FrameKind::kIndex && !h.last) return broken(h, "an index block that does not end its object");
+  if (h.max_commit < h.min_commit) return broken(h, "commit times that run backwards");
   if ((h.number == 0) != h.join_start.has_value()) return broken(h, "frame 0, and only frame 0, has the join tag at its start");
   return h;
 }
@@ -177,7 +183,7 @@ Result<Frame> parse_frame(ByteView bytes) {
   return frame;
 }
 
-Status FrameChain::accept(const Frame& frame) {
+Status FrameChain::check_follows(const Frame& frame) const {
   const FrameHeader& h = frame.header();
   if (!last_) {
     if (h.number != 0) return broken(h, "the object's first frame is missing");
@@ -192,21 +198,46 @@ Status FrameChain::accept(const Frame& frame) {
     if (h.number != l.number + 1) return broken(h, fmt::format("expected frame {}", l.number + 1));
     if (h.start != l.end) return broken(h, fmt::format("expected to start at {}", l.end.to_string()));
     if (h.previous != head_) return broken(h, "does not name the frame before it");
+    if (object_start_ && h.end - *object_start_ > kMaxObjectRaw + kMaxFrameRaw) return broken(h, "its object is over the limit");
   }
-  last_ = h;
+  return {};
+}
+
+Status FrameChain::accept(const Frame& frame) {
+  if (failed_) return *failed_;
+  if (Status follows = check_follows(frame); !follows.ok()) {
+    failed_ = follows.error();
+    return follows;
+  }
+  if (!last_) object_start_ = frame.header().start;
+  last_ = frame.header();
   head_ = frame.head();
   return {};
 }
 
 Status FrameChain::verify(const Frame& frame, const crypto::VerifyKey& key) {
-  if (frame.signature().empty()) return Error{ErrorCode::kForged, describe(frame.header()) + ": not signed", ""};
-  Status ok = key.verify(kBatchDomain, batch_signature_message(frame.header(), frame.head()), frame.signature());
-  if (!ok.ok()) return ok.error().in(describe(frame.header()));
+  if (failed_) return *failed_;
+  const std::string subject = describe(frame.header());
+  if (!last_ || frame.head() != head_) return Error{ErrorCode::kInternal, subject + ": verified before it was accepted", ""};
+  Status ok;
+  if (frame.signature().empty()) {
+    ok = Error{ErrorCode::kForged, subject + ": not signed", ""};
+  } else if (key.suite().id() != frame.header().suite) {
+    ok = Error{ErrorCode::kForged, subject + ": of another suite than the key expected", ""};
+  } else if (ok = key.verify(kBatchDomain, batch_signature_message(frame.header(), frame.head()), frame.signature()); !ok.ok()) {
+    ok = ok.error().in(subject);
+  }
+  if (!ok.ok()) {
+    failed_ = ok.error();
+    return ok;
+  }
   verified_end_ = frame.header().end;
   return {};
 }
 
 void FrameChain::resume(const FrameHeader& last, const Digest& head) {
+  failed_.reset();
+  object_start_.reset();
   last_ = last;
   head_ = head;
   verified_end_ = last.end;

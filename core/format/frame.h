@@ -13,7 +13,8 @@ enum class FrameKind : std::uint8_t {
   kIndex = 3,  ///< the index block that ends an object
 };
 
-/// The clear header of a frame: FORMATS.md section 4.
+/// The clear header of a frame: FORMATS.md section 4. All of it is authenticated: the AEAD covers what stands before the payload hash, the
+/// chain and the batch signature cover all of it.
 struct FrameHeader {
   crypto::SuiteId suite = crypto::SuiteId::kAes256GcmSha256;
   Engine engine = Engine::kPostgres;
@@ -39,10 +40,14 @@ struct FrameHeader {
 
 inline constexpr std::size_t kMaxFramePayload = 1 << 20;
 inline constexpr std::uint64_t kMaxFrameRaw = 768 << 10;
+/// Where an object is cut: the log frame that reaches it is the last one.
 inline constexpr std::uint64_t kMaxObjectRaw = 16 << 20;
+/// Frames of one object, its index block included: bounds the index block below kMaxFramePayload.
+inline constexpr std::uint32_t kMaxObjectFrames = 4096;
 inline constexpr std::size_t kMaxFrameHeader = 1024;
 
-/// The header up to the payload hash: what the AEAD authenticates beside the payload.
+/// The header up to the payload hash, for sealing: what the AEAD authenticates beside the payload. A reader takes the stored bytes instead
+/// (Frame::associated_data).
 Bytes frame_associated_data(const FrameHeader& header);
 /// The whole header as stored.
 Bytes encode_frame_header(const FrameHeader& header);
@@ -54,6 +59,8 @@ class Frame {
 
   const FrameHeader& header() const { return header_; }
   ByteView header_bytes() const { return header_bytes_; }
+  /// The stored header up to the payload hash.
+  ByteView associated_data() const { return ByteView(header_bytes_).first(header_bytes_.size() - Digest::kSize); }
   ByteView payload() const { return payload_; }
   ByteView signature() const { return signature_; }
   void set_signature(Bytes signature) { signature_ = std::move(signature); }
@@ -72,7 +79,7 @@ class Frame {
 /// What the signature of a write batch's last frame covers (TRUST section 2).
 Bytes batch_signature_message(const FrameHeader& header, const Digest& head);
 
-/// Signs a frame as the last of its batch.
+/// Signs a frame as the last of its batch. `agent` has the frame's suite.
 void sign_batch(Frame& frame, const crypto::SigningKey& agent);
 
 /// Reads one frame from the front of `bytes`; `used` is its length. kDamaged, kUnsupported. The payload hash is checked,
@@ -101,7 +108,10 @@ class FrameChain {
   bool finished() const { return last_ && last_->last; }
 
  private:
+  Status check_follows(const Frame& frame) const;
   std::optional<FrameHeader> last_;
+  std::optional<Position> object_start_;  ///< known where frame 0 was seen
+  std::optional<Error> failed_;
   Digest head_;
   Position verified_end_;
 };

@@ -5,7 +5,7 @@ namespace stele::format {
 namespace {
 constexpr std::uint16_t kVersion = 1;
 constexpr std::uint16_t kFrameFacts = 1, kRestorePoint = 2;
-constexpr std::size_t kMaxEntries = 1 << 20;
+constexpr std::size_t kMaxEntries = 1 << 16, kMaxRestorePointName = 64;
 
 Bytes entry_of(const FrameFacts& f) {
   Bytes out;
@@ -78,6 +78,7 @@ Result<IndexBlock> IndexBlock::decode(ByteView bytes) {
       p.end = {e.u64()};
       p.time = {e.i64()};
       p.name = e.str16();
+      if (p.name.size() > kMaxRestorePointName) return Error{ErrorCode::kDamaged, "index block: a restore point's name is too long", ""};
       STELE_CHECK(e.finish("index block entry"));
       out.restore_points.push_back(std::move(p));
     }

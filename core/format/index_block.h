@@ -14,7 +14,7 @@ struct FrameFacts {
   std::uint32_t frame = 0;
   PositionRange range;
   Timestamp min_commit, max_commit;
-  std::uint32_t min_xid = 0, max_xid = 0;  ///< smallest and largest transaction id, numerically; 0: none
+  std::uint32_t min_xid = 0, max_xid = 0;  ///< in PostgreSQL's circular order; 0: none
   std::uint32_t commits = 0, aborts = 0;
   std::uint32_t block_references = 0;
 };
@@ -24,6 +24,9 @@ struct RestorePointFact {
   Timestamp time;
   std::string name;  ///< at most 64 bytes (PostgreSQL: MAXFNAMELEN)
 };
+
+/// An object ends when it has this many: what one more frame adds still fits (pg::LogFacts::kMaxRestorePoints).
+inline constexpr std::size_t kMaxObjectRestorePoints = 4096;
 
 /// The encrypted block that ends an object: FORMATS.md section 6. Entries are typed; unknown types are skipped.
 struct IndexBlock {

@@ -20,6 +20,11 @@ Result<LogObjectSealer> LogObjectSealer::begin(Options options, const crypto::Se
 }
 
 Result<Frame> LogObjectSealer::seal(FrameKind kind, Position end, ByteView content, const JoinTag& join, const FrameTimes& times) {
+  // Out until it is known that all went well: after an error the compressor's context and the chain are not what a reader will have.
+  if (std::exchange(ended_, true)) return Error{ErrorCode::kInternal, "seal a frame: this object has ended", ""};
+  if (end < end_ || (kind != FrameKind::kIndex && number_ + 1 >= kMaxObjectFrames)) {
+    return Error{ErrorCode::kInternal, fmt::format("frame {} of an object to {} is over the limit", number_, end.to_string()), ""};
+  }
   plain_.clear();
   ByteWriter(plain_).blob32(content);
   pad_to_size_class(plain_);
@@ -54,12 +59,20 @@ Result<Frame> LogObjectSealer::seal(FrameKind kind, Position end, ByteView conte
   head_ = frame.head();
   end_ = end;
   ++number_;
+  ended_ = h.last;
   return frame;
 }
 
 Result<Frame> LogObjectSealer::seal_log(ByteView raw, const JoinTag& join, const FrameTimes& times) {
+  if (ended_ || raw.size() > kMaxFrameRaw) {
+    ended_ = true;
+    return Error{ErrorCode::kInternal, fmt::format("seal {} bytes of log: over the limit, or this object has ended", raw.size()), ""};
+  }
   compressed_.clear();
-  STELE_CHECK(compressor_.compress(raw, compressed_));
+  if (Status compressed = compressor_.compress(raw, compressed_); !compressed.ok()) {
+    ended_ = true;
+    return compressed.error();
+  }
   return seal(FrameKind::kLog, end_ + raw.size(), compressed_, join, times);
 }
 
@@ -78,7 +91,7 @@ Result<LogObjectOpener> LogObjectOpener::begin(const FrameHeader& any, const cry
 }
 
 Result<Bytes> LogObjectOpener::open(const Frame& frame, ByteView& content) {
-  auto plain = opener_.open(frame.header().number, frame_associated_data(frame.header()), frame.payload());
+  auto plain = opener_.open(frame.header().number, frame.associated_data(), frame.payload());
   if (!plain.ok()) return plain.error().in(fmt::format("frame {} of object {}", frame.header().number, frame.header().object.short_hex()));
   ByteReader r(*plain);
   content = r.blob32();
@@ -97,6 +110,7 @@ Status LogObjectOpener::open_log(const Frame& frame, Bytes& out) {
 
 Result<IndexBlock> LogObjectOpener::open_index(const Frame& frame) {
   ByteView content;
+  if (frame.header().kind != FrameKind::kIndex) return Error{ErrorCode::kDamaged, "not the frame of an index block", ""};
   STELE_TRY(const Bytes plain, open(frame, content));
   return IndexBlock::decode(content);
 }

@@ -16,7 +16,7 @@ struct FrameTimes {
 };
 
 /// Seals the frames of one object: compress, pad, encrypt, chain. Bytes are encrypted once. It can be neither copied nor rewound; after an
-/// error, a reconnect or a cut it is destroyed and another object is begun. One thread.
+/// error it refuses further use (kInternal); then, after a reconnect or a cut, another object is begun. One thread.
 class LogObjectSealer {
  public:
   struct Options {
@@ -40,6 +40,8 @@ class LogObjectSealer {
   Position end() const { return end_; }
   std::uint64_t raw_bytes() const { return end_ - options_.start; }
   std::uint32_t frames() const { return number_; }
+  /// No log or as-of frame fits any more: time for seal_index.
+  bool full() const { return raw_bytes() >= kMaxObjectRaw || number_ + 1 >= kMaxObjectFrames; }
 
  private:
   LogObjectSealer(Options options, ObjectId object, crypto::Sealer sealer, compress::FrameCompressor compressor);
@@ -50,6 +52,7 @@ class LogObjectSealer {
   compress::FrameCompressor compressor_;
   Position end_;
   std::uint32_t number_ = 0;
+  bool ended_ = false;  ///< by its index block or by an error
   Digest head_;
   Bytes compressed_, plain_;  ///< reused between frames
 };

@@ -4,6 +4,7 @@
 #include "core/crypto/hash.h"
 #include "core/format/body.h"
 #include "core/format/object_key.h"
+#include "core/format/pack.h"
 
 namespace stele::format {
 
@@ -11,6 +12,7 @@ namespace {
 
 constexpr std::string_view kListMagic = "STLl";
 constexpr std::uint16_t kVersion = 1;
+constexpr std::uint32_t kModeBits = 07777;
 constexpr std::size_t kMaxPath = 1024, kMaxSealedRaw = 16 << 20, kMaxTablespaces = 4096, kMaxTexts = 4096;
 
 /// The reference part without what follows it: the associated data of the sealed part.
@@ -51,11 +53,12 @@ Status read_reference(ByteReader& r, ManifestReference& m) {
   m.new_bytes = r.u64();
   m.chunk_count = r.u64();
   m.damaged_pages = r.u32();
-  m.full = r.u8() != 0;
+  STELE_TRY(m.full, read_flag(r));
   const std::size_t lists = r.u32();
   if (lists > kMaxLists || lists * Digest::kSize > r.remaining()) return Error{ErrorCode::kDamaged, "manifest: too many lists", ""};
   m.lists.resize(lists);
   for (Digest& list : m.lists) r.fixed(list);
+  if (m.chunk_count > lists * kMaxListNames) return Error{ErrorCode::kDamaged, "manifest: more chunks than its lists can name", ""};
   if (m.stop < m.start) return Error{ErrorCode::kDamaged, "manifest: stops before it starts", ""};
   return {};
 }
@@ -125,6 +128,7 @@ Result<ManifestSealed> decode_sealed(ByteView bytes) {
     s.texts.push_back(std::move(t));
   }
   STELE_CHECK(r.finish("manifest's sealed part"));
+  if (s.file_table_first > s.chunk_count) return Error{ErrorCode::kDamaged, "manifest: its file table lies behind its chunks", ""};
   return s;
 }
 
@@ -148,7 +152,7 @@ Result<ChunkList> ChunkList::decode(ByteView bytes) {
   if (const std::uint16_t version = r.u16(); version != kVersion) {
     return Error{ErrorCode::kUnsupported, fmt::format("chunk list of version {}", version), "read this with a newer Stele"};
   }
-  r.u16();
+  if (r.u16() != 0) return Error{ErrorCode::kUnsupported, "chunk list with fields that are not known", "read this with a newer Stele"};
   const std::size_t count = r.u32();
   if (count > kMaxListNames) return Error{ErrorCode::kDamaged, "chunk list: too many names", ""};
   ChunkList out;
@@ -191,24 +195,33 @@ Result<FileEntry> read_file_entry(ByteReader& r) {
   e.size = r.u64();
   e.chunks = r.u32();
   if (r.failed() || type < 1 || type > 4) return Error{ErrorCode::kDamaged, "file table: ends early or has an unknown type", ""};
+  const bool is_file = e.type == FileType::kFile || e.type == FileType::kExtraFile;
+  const bool sizes_ok = is_file ? e.chunks <= e.size && e.size <= std::uint64_t{e.chunks} * kMaxChunkRaw : e.size == 0 && e.chunks == 0;
+  if (!sizes_ok || (e.mode & ~kModeBits) != 0) return Error{ErrorCode::kDamaged, "file table: a size or mode that cannot be", ""};
   if (!is_safe_relative_path(e.path)) {
     return Error{ErrorCode::kDamaged, "file table: a path that leaves the target directory", "this snapshot was not made by an honest agent"};
   }
   return e;
 }
 
-Digest digest_of_lists(const std::vector<Digest>& lists) {
-  crypto::Hasher hasher(crypto::default_suite());
+Digest digest_of_lists(const std::vector<Digest>& lists, const crypto::Suite& suite) {
+  crypto::Hasher hasher(suite);
   for (const Digest& list : lists) hasher.update(list.view());
   return hasher.finish();
 }
 
-Result<SignedRecord> make_manifest(ManifestReference reference, const ManifestSealed& sealed, const crypto::SecretBytes& data_key,
-                                   const crypto::SigningKey& agent) {
+Result<SignedRecord> make_manifest(ManifestReference reference, ManifestSealed sealed, const crypto::SecretBytes& data_key,
+                                   const crypto::SigningKey& agent, RandomSource& random) {
+  reference.object = random.draw<ObjectId>();
+  sealed.start = reference.start;
+  sealed.stop = reference.stop;
+  sealed.chunk_count = reference.chunk_count;
+  sealed.lists_digest = digest_of_lists(reference.lists, agent.suite());
   Bytes clear;
   ByteWriter w(clear);
   write_reference(w, reference);
   const Bytes raw = encode_sealed(sealed);
+  if (auto again = decode_sealed(raw); !again.ok()) return Error{ErrorCode::kInternal, "make a manifest: " + again.error().what, ""};
   if (raw.size() > kMaxSealedRaw) return Error{ErrorCode::kInternal, "manifest: its sealed part is over the limit", ""};
   Bytes plain;
   ByteWriter p(plain);
@@ -224,12 +237,15 @@ Result<SignedRecord> make_manifest(ManifestReference reference, const ManifestSe
   STELE_TRY([[maybe_unused]] const std::uint64_t counter, sealer.seal(clear, plain, ciphertext));
   Bytes body = std::move(clear);
   ByteWriter(body).blob32(ciphertext);
-  return sign_record(RecordKind::kManifest, body, agent);
+  STELE_TRY(SignedRecord record, sign_record(RecordKind::kManifest, body, agent));
+  if (auto again = read_manifest(record); !again.ok()) return Error{ErrorCode::kInternal, "make a manifest: " + again.error().what, ""};
+  return record;
 }
 
 Result<Manifest> read_manifest(const SignedRecord& record) {
-  return read_body<Manifest>(record, RecordKind::kManifest, [](ByteReader& r, Manifest& out) -> Status {
+  return read_body<Manifest>(record, RecordKind::kManifest, [&](ByteReader& r, Manifest& out) -> Status {
     STELE_CHECK(read_reference(r, out.reference));
+    out.clear = to_bytes(ByteView(record.body).first(r.position()));
     out.sealed = to_bytes(r.blob32());
     return {};
   });
@@ -237,14 +253,11 @@ Result<Manifest> read_manifest(const SignedRecord& record) {
 
 Result<ManifestSealed> open_manifest(const Manifest& manifest, const crypto::Suite& suite, const crypto::SecretBytes& data_key) {
   const ManifestReference& reference = manifest.reference;
-  Bytes clear;
-  ByteWriter w(clear);
-  write_reference(w, reference);
   STELE_TRY(crypto::Opener opener, object_opener(suite, data_key, reference.object));
-  STELE_TRY(Bytes plain, opener.open(0, clear, manifest.sealed));
+  STELE_TRY(Bytes plain, opener.open(0, manifest.clear, manifest.sealed));
   ByteReader r(plain);
   const std::size_t raw_size = r.u32();
-  const bool shrunk = r.u8() != 0;
+  STELE_TRY(const bool shrunk, read_flag(r));
   ByteView stored = r.blob32();
   if (r.failed() || raw_size > kMaxSealedRaw) return Error{ErrorCode::kDamaged, "manifest's sealed part: ends early", ""};
   Bytes raw;
@@ -255,7 +268,7 @@ Result<ManifestSealed> open_manifest(const Manifest& manifest, const crypto::Sui
   }
   STELE_TRY(ManifestSealed sealed, decode_sealed(raw));
   if (sealed.start != reference.start || sealed.stop != reference.stop || sealed.chunk_count != reference.chunk_count ||
-      sealed.lists_digest != digest_of_lists(reference.lists)) {
+      sealed.lists_digest != digest_of_lists(reference.lists, suite)) {
     return Error{ErrorCode::kForged, fmt::format("manifest {}: its clear part differs from its sealed part", reference.snapshot.short_hex()), ""};
   }
   return sealed;

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/random.h"
 #include "core/base/time.h"
 #include "core/crypto/aead.h"
 #include "core/format/epoch.h"
@@ -23,7 +24,7 @@ struct ManifestReference {
   StreamId stream;
   Generation generation;
   EpochId epoch;
-  ObjectId object;      ///< names the key of the sealed part
+  ObjectId object;      ///< names the key of the sealed part; make_manifest draws it
   SnapshotId snapshot;
   Digest previous;      ///< hash of the previous manifest of this database; zero: none known
   Position start, stop; ///< backup start and stop
@@ -49,7 +50,7 @@ struct FileEntry {
   FileType type = FileType::kFile;
   std::uint32_t tablespace = 0;  ///< OID; 0 is the data directory itself
   std::string path;              ///< relative, '/'-separated, no '.' or '..' component; at most 1024 bytes
-  std::uint32_t mode = 0;
+  std::uint32_t mode = 0;        ///< at most 07777; a restore takes the low nine bits
   Timestamp modified;
   std::uint64_t size = 0;
   std::uint32_t chunks = 0;
@@ -70,7 +71,7 @@ struct ManifestSealed {
   std::uint64_t system_identifier = 0;
   std::uint32_t server_version = 0;
   std::uint32_t timeline = 0;
-  Position start, stop;
+  Position start, stop;           ///< these and chunk_count: as in the reference part
   std::uint64_t chunk_count = 0;
   std::uint64_t file_table_first = 0;  ///< index of the file table's first chunk in the list order
   std::uint64_t file_table_bytes = 0;
@@ -88,18 +89,20 @@ Result<FileEntry> read_file_entry(ByteReader& reader);
 /// True for a relative path without empty, '.' or '..' components, NUL or backslash.
 bool is_safe_relative_path(std::string_view path);
 
-Digest digest_of_lists(const std::vector<Digest>& lists);
+Digest digest_of_lists(const std::vector<Digest>& lists, const crypto::Suite& suite = crypto::default_suite());
 
 struct Manifest {
   ManifestReference reference;
+  Bytes clear;   ///< the reference part as stored: what the sealed part is bound to
   Bytes sealed;  ///< ciphertext of the sealed part
 };
 
-/// Compresses, seals and signs. `data_key` is the epoch's.
-Result<SignedRecord> make_manifest(ManifestReference reference, const ManifestSealed& sealed, const crypto::SecretBytes& data_key,
-                                   const crypto::SigningKey& agent);
+/// Compresses, seals and signs. `data_key` is the epoch's. Draws the object id (no two sealings may share one) and copies into the sealed
+/// part what ties it to the reference part. kInternal over the limits.
+Result<SignedRecord> make_manifest(ManifestReference reference, ManifestSealed sealed, const crypto::SecretBytes& data_key,
+                                   const crypto::SigningKey& agent, RandomSource& random);
 Result<Manifest> read_manifest(const SignedRecord& record);
-/// Opens the sealed part and compares it with the reference part; kDamaged or kForged where they differ.
+/// `suite` is the record's. Opens the sealed part and compares it with the reference part; kDamaged or kForged where they differ.
 Result<ManifestSealed> open_manifest(const Manifest& manifest, const crypto::Suite& suite, const crypto::SecretBytes& data_key);
 
 }  // namespace stele::format

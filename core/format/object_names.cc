@@ -17,6 +17,9 @@ bool parse_number(std::string_view text, T& out, int base) {
   auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), out, base);
   return !text.empty() && ec == std::errc() && end == text.data() + text.size();
 }
+std::string run_file(const RunName& run) {
+  return fmt::format("{:016x}-{:016x}-{}-{}-{}.run", run.range.begin.value, run.range.end.value, run.object.hex(), run.first, run.last);
+}
 }  // namespace
 
 std::string enrolment_name(const DatabaseName& d, const Digest& id) { return in(d, "enrolment", id.hex(), ".rec"); }
@@ -35,8 +38,7 @@ std::string manifest_name(const DatabaseName& d, Timestamp finished, const Snaps
 std::string log_prefix(const DatabaseName& d, const StreamId& stream) { return in(d, "log", stream.hex(), "/"); }
 
 std::string run_name(const DatabaseName& d, const RunName& run) {
-  return fmt::format("{}{:016x}-{:016x}-{}-{}-{}.run", log_prefix(d, run.stream), run.range.begin.value, run.range.end.value,
-                     run.object.hex(), run.first, run.last);
+  return log_prefix(d, run.stream) + run_file(run);
 }
 
 std::optional<RunName> parse_run_name(std::string_view name) {
@@ -48,7 +50,9 @@ std::optional<RunName> parse_run_name(std::string_view name) {
   std::string_view file = name.substr(slash + 1), folder = name.substr(0, slash);
   const std::size_t folder_slash = folder.rfind('/');
   if (folder_slash == std::string_view::npos) return std::nullopt;
-  auto stream = StreamId::parse_hex(folder.substr(folder_slash + 1));
+  const std::string_view stream_hex = folder.substr(folder_slash + 1);
+  auto stream = StreamId::parse_hex(stream_hex);
+  const std::string_view whole_file = file;
   std::string_view parts[5];
   for (int i = 0; i < 5; ++i) {
     const std::size_t dash = file.find('-');
@@ -65,6 +69,8 @@ std::optional<RunName> parse_run_name(std::string_view name) {
   run.stream = *stream;
   run.object = *object;
   if (run.range.end < run.range.begin || run.last < run.first) return std::nullopt;
+  // One run has one name: upper case, missing or leading zeros are other names.
+  if (stream_hex != run.stream.hex() || std::string(whole_file) + std::string(kSuffix) != run_file(run)) return std::nullopt;
   return run;
 }
 

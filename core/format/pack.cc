@@ -12,7 +12,6 @@ namespace {
 constexpr std::string_view kChunkMagic = "STLc", kPackMagic = "STLP";
 constexpr std::uint16_t kVersion = 1;
 constexpr std::uint8_t kFlagCompressed = 1;
-constexpr std::size_t kMaxEntries = 65536;
 constexpr std::string_view kPackDomain = "stele/pack/1";
 
 }  // namespace
@@ -37,10 +36,13 @@ Bytes chunk_associated_data(const ChunkHeader& h) {
   return out;
 }
 
-void encode_chunk_header(const ChunkHeader& header, Bytes& out) {
+void encode_chunk(ChunkHeader& header, ByteView payload, Bytes& out) {
+  const Bytes clear = chunk_associated_data(header);
+  header.check = crypto::Hasher(suite_or_default(header.suite)).update(clear).update(payload).finish();
   ByteWriter w(out);
-  w.raw(chunk_associated_data(header));
-  w.raw(header.payload_hash.view());
+  w.raw(clear);
+  w.raw(header.check.view());
+  w.raw(payload);
 }
 
 Result<ChunkView> parse_chunk(ByteView bytes) {
@@ -56,7 +58,10 @@ Result<ChunkView> parse_chunk(ByteView bytes) {
   const std::uint8_t flags = r.u8();
   if ((flags & ~kFlagCompressed) != 0) return Error{ErrorCode::kUnsupported, fmt::format("chunk with flags {}", flags), "read this with a newer Stele"};
   h.compressed = (flags & kFlagCompressed) != 0;
-  r.raw(3);
+  const ByteView reserved = r.raw(3);
+  if (std::any_of(reserved.begin(), reserved.end(), [](std::uint8_t b) { return b != 0; })) {
+    return Error{ErrorCode::kUnsupported, "chunk with fields that are not known", "read this with a newer Stele"};
+  }
   r.fixed(h.name);
   r.fixed(h.stream);
   r.fixed(h.epoch);
@@ -64,20 +69,21 @@ Result<ChunkView> parse_chunk(ByteView bytes) {
   h.counter = r.u32();
   h.raw_size = r.u32();
   h.payload_size = r.u32();
-  r.fixed(h.payload_hash);
+  r.fixed(h.check);
   out.payload = r.raw(h.payload_size);
   if (r.failed() || h.raw_size > kMaxChunkRaw) return Error{ErrorCode::kDamaged, fmt::format("chunk {}: ends early or is too large", h.name.short_hex()), ""};
   out.stored = bytes.first(r.position());
-  if (crypto::hash(*suite, out.payload) != h.payload_hash) {
-    return Error{ErrorCode::kDamaged, fmt::format("chunk {}: payload differs from its hash", h.name.short_hex()), ""};
+  if (crypto::Hasher(*suite).update(out.associated_data()).update(out.payload).finish() != h.check) {
+    return Error{ErrorCode::kDamaged, fmt::format("chunk {}: differs from its hash", h.name.short_hex()), ""};
   }
   return out;
 }
 
 Result<Bytes> encode_pack(PackHead head, const std::vector<Bytes>& chunks, const crypto::SigningKey& agent) {
-  if (head.entries.size() != chunks.size() || chunks.empty() || chunks.size() > kMaxEntries) {
+  if (head.entries.size() != chunks.size() || chunks.empty() || chunks.size() > kMaxPackChunks) {
     return Error{ErrorCode::kInternal, fmt::format("a pack of {} chunks with {} entries", chunks.size(), head.entries.size()), ""};
   }
+  if (head.suite != agent.suite().id()) return Error{ErrorCode::kInternal, "a pack of another suite than its signing key", ""};
   Bytes out;
   ByteWriter w(out);
   w.raw(kPackMagic);
@@ -121,7 +127,7 @@ Result<std::optional<PackHead>> parse_pack_head(ByteView front, std::uint64_t to
   head.suite = suite->id();
   const std::size_t stated = r.u32(), count = r.u32();
   if (stated != total || stated > kMaxPackBytes) return Error{ErrorCode::kDamaged, fmt::format("pack: {} bytes, {} expected", total, stated), ""};
-  if (count == 0 || count > kMaxEntries) return Error{ErrorCode::kDamaged, fmt::format("pack: {} chunks", count), ""};
+  if (count == 0 || count > kMaxPackChunks) return Error{ErrorCode::kDamaged, fmt::format("pack: {} chunks", count), ""};
   r.fixed(head.stream);
   head.generation = {r.u64()};
   r.fixed(head.epoch);

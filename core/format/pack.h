@@ -18,24 +18,27 @@ struct ChunkHeader {
   std::uint32_t counter = 0;  ///< the AEAD counter under that key
   std::uint32_t raw_size = 0;
   std::uint32_t payload_size = 0;
-  Digest payload_hash;
+  Digest check;  ///< hash of the header before it and the payload: rot is seen without keys, wherever the chunk lies
 };
 
 inline constexpr std::uint32_t kMaxChunkRaw = 4 << 20;
 inline constexpr std::size_t kChunkHeaderSize = 184;
 inline constexpr std::size_t kMaxPackBytes = 20 << 20;
+inline constexpr std::size_t kMaxPackChunks = 65536;
 
-/// The header up to the payload hash: the AEAD's associated data.
+/// The header up to its hash, for sealing: the AEAD's associated data. A reader takes the stored bytes instead (ChunkView).
 Bytes chunk_associated_data(const ChunkHeader& header);
-void encode_chunk_header(const ChunkHeader& header, Bytes& out);
+/// Header and payload as stored, appended to `out`; fills in `header.check`.
+void encode_chunk(ChunkHeader& header, ByteView payload, Bytes& out);
 
 struct ChunkView {
   ChunkHeader header;
   ByteView payload;     ///< into the bytes that were parsed
   ByteView stored;      ///< header and payload
+  ByteView associated_data() const { return stored.first(kChunkHeaderSize - Digest::kSize); }
 };
 
-/// One chunk at the front of `bytes`; checks the payload's hash.
+/// One chunk at the front of `bytes`; checks its hash.
 Result<ChunkView> parse_chunk(ByteView bytes);
 
 /// Where a chunk lies in a pack.

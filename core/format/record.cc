@@ -40,7 +40,7 @@ Result<SignedRecord> sign_record(RecordKind kind, ByteView body, const crypto::S
   out.kind = kind;
   out.suite = key.suite().id();
   out.body = to_bytes(body);
-  out.signer = key.verify_key().bytes().empty() ? Bytes{} : to_bytes(key.verify_key().bytes());
+  out.signer = to_bytes(key.verify_key().bytes());
   ByteWriter w(out.bytes);
   w.raw(kMagic);
   w.u16(kVersion);

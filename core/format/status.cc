@@ -19,10 +19,16 @@ bool is_printable(std::string_view text) {
   return text.size() <= kMaxLabel && std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
 }
 
+/// Names come in ascending order, each once.
+template <typename Map>
+bool ascends(const Map& so_far, const std::string& name) {
+  return so_far.empty() || so_far.rbegin()->first < name;
+}
+
 }  // namespace
 
 Result<SignedRecord> StatusMessage::sign(const crypto::SigningKey& agent) const {
-  return sign_body(RecordKind::kStatus, agent, [&](ByteWriter& w) {
+  return sign_body<StatusMessage>(RecordKind::kStatus, agent, [&](ByteWriter& w) {
     write_database(w, database);
     w.raw(stream.view());
     w.u64(generation.value);
@@ -52,14 +58,14 @@ Result<StatusMessage> StatusMessage::read(const SignedRecord& record) {
     for (std::size_t i = 0; i < field_count && !r.failed(); ++i) {
       std::string name = r.str16();
       const double value = std::bit_cast<double>(r.u64());
-      if (!r.failed() && (!is_field_name(name) || !std::isfinite(value))) return bad;
+      if (!r.failed() && (!is_field_name(name) || !std::isfinite(value) || !ascends(out.fields, name))) return bad;
       out.fields[name] = value;
     }
     const std::size_t label_count = r.u16();
     if (label_count > kMaxLabels) return bad;
     for (std::size_t i = 0; i < label_count && !r.failed(); ++i) {
       std::string name = r.str16(), value = r.str16();
-      if (!r.failed() && (!is_field_name(name) || !is_printable(value))) return bad;
+      if (!r.failed() && (!is_field_name(name) || !is_printable(value) || !ascends(out.labels, name))) return bad;
       out.labels[name] = std::move(value);
     }
     return {};

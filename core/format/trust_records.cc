@@ -5,7 +5,7 @@
 namespace stele::format {
 
 Result<SignedRecord> EnrolmentRequest::sign(const crypto::SigningKey& agent) const {
-  return sign_body(RecordKind::kEnrolmentRequest, agent, [&](ByteWriter& w) {
+  return sign_body<EnrolmentRequest>(RecordKind::kEnrolmentRequest, agent, [&](ByteWriter& w) {
     write_database(w, database);
     write_key(w, agent_key);
     w.i64(created.micros);
@@ -22,7 +22,7 @@ Result<EnrolmentRequest> EnrolmentRequest::read(const SignedRecord& record) {
 }
 
 Result<SignedRecord> Enrolment::sign(const crypto::SigningKey& authority) const {
-  return sign_body(RecordKind::kEnrolment, authority, [&](ByteWriter& w) {
+  return sign_body<Enrolment>(RecordKind::kEnrolment, authority, [&](ByteWriter& w) {
     write_database(w, database);
     write_key(w, agent_key);
     w.u64(first_generation.value);
@@ -43,7 +43,8 @@ Result<Enrolment> Enrolment::read(const SignedRecord& record) {
     out.agent_key = read_key(r);
     out.first_generation = {r.u64()};
     out.serial = r.u64();
-    if (r.u8() != 0) {
+    STELE_TRY(const bool has_head, read_flag(r));
+    if (has_head) {
       Head head;
       r.fixed(head.stream);
       head.end = {r.u64()};
@@ -56,7 +57,7 @@ Result<Enrolment> Enrolment::read(const SignedRecord& record) {
 }
 
 Result<SignedRecord> Withdrawal::sign(const crypto::SigningKey& authority) const {
-  return sign_body(RecordKind::kWithdrawal, authority, [&](ByteWriter& w) {
+  return sign_body<Withdrawal>(RecordKind::kWithdrawal, authority, [&](ByteWriter& w) {
     write_database(w, database);
     w.raw(enrolment.view());
     w.raw(stream.view());
@@ -77,7 +78,7 @@ Result<Withdrawal> Withdrawal::read(const SignedRecord& record) {
 }
 
 Result<SignedRecord> RecipientList::sign(const crypto::SigningKey& authority) const {
-  return sign_body(RecordKind::kRecipientList, authority, [&](ByteWriter& w) {
+  return sign_body<RecipientList>(RecordKind::kRecipientList, authority, [&](ByteWriter& w) {
     write_database(w, database);
     w.u64(serial);
     w.i64(issued.micros);
@@ -97,6 +98,9 @@ Result<RecipientList> RecipientList::read(const SignedRecord& record) {
     }
     for (std::size_t i = 0; i < count && !r.failed(); ++i) {
       STELE_TRY(Recipient recipient, read_recipient(r));
+      for (const Recipient& other : out.recipients) {
+        if (other.public_key == recipient.public_key) return Error{ErrorCode::kDamaged, "recipient list: one key twice", ""};
+      }
       out.recipients.push_back(std::move(recipient));
     }
     return {};

@@ -55,11 +55,12 @@ enum class RecipientKind : std::uint8_t { kRecovery = 1, kDrill = 2 };
 struct Recipient {
   RecipientKind kind = RecipientKind::kRecovery;
   Bytes public_key;
-  std::string label;  ///< for people; at most 64 bytes
+  std::string label;  ///< for people; one line of at most 64 bytes
   bool operator==(const Recipient&) const = default;
 };
 
 inline constexpr std::size_t kMaxRecipients = 32;
+inline constexpr std::size_t kMaxRecipientLabel = 64;
 
 /// "Data of this database is sealed to these keys." Signed by an authority.
 struct RecipientList {

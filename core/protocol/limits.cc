@@ -4,7 +4,7 @@ namespace stele::protocol {
 
 namespace {
 // The largest raw bodies; each is also checked against its own format's limit.
-constexpr std::uint32_t kMaxRecord = 8 << 20, kMaxFrame = (1 << 20) + (4 << 10), kMaxPack = 20 << 20, kMaxList = 300 << 10;
+constexpr std::uint32_t kMaxManifest = 8 << 20, kMaxRecord = 256 << 10, kMaxFrame = (1 << 20) + (4 << 10), kMaxPack = 20 << 20, kMaxList = 300 << 10;
 constexpr std::uint32_t kNames = kMaxQueryNames * 32;
 }  // namespace
 
@@ -54,7 +54,7 @@ std::vector<MessageLimit> receiver_accepts(Purpose purpose) {
       add({{kPutRecord, kMaxRecord}, {kOpenStream, kMaxControl}, {kFrame, kMaxFrame}, {kStatus, kMaxControl}});
       break;
     case Purpose::kSnapshot:
-      add({{kPutRecord, kMaxRecord}, {kQueryChunks, kNames}, {kPutPack, kMaxPack}, {kPutList, kMaxList}, {kCommitSnapshot, kMaxRecord}});
+      add({{kPutRecord, kMaxRecord}, {kQueryChunks, kNames}, {kPutPack, kMaxPack}, {kPutList, kMaxList}, {kCommitSnapshot, kMaxManifest}});
       break;
     case Purpose::kRead:
       add({{kListObjects, kMaxControl}, {kReadObject, kMaxControl}, {kSealRuns, kMaxControl}, {kReserveTimeline, kMaxControl}});

@@ -1,5 +1,6 @@
 #include "core/protocol/messages.h"
 
+#include "core/base/text.h"
 #include "core/protocol/control.pb.h"
 
 namespace stele::protocol {
@@ -7,6 +8,7 @@ namespace stele::protocol {
 namespace {
 
 constexpr std::size_t kMaxText = 1024, kMaxObjectName = 512, kMaxStreams = 64, kMaxMissing = 1024;
+constexpr std::uint64_t kMaxOffset = std::uint64_t{1} << 62;  // offset + length cannot overflow
 
 Error malformed(std::string_view message) {
   return Error{ErrorCode::kProtocol, fmt::format("a malformed {} message", message), "the peer speaks another protocol or version"};
@@ -26,13 +28,32 @@ bool from_wire(ByteView body, Pb& pb) {
 
 std::string text(ByteView bytes) { return std::string(as_text(bytes)); }
 
-/// True where `in` has exactly the id's size; empty gives zeros.
+/// True where `in` has exactly the id's size.
 template <typename Id>
 bool take(const std::string& in, Id& out) {
-  if (in.empty()) return true;
   auto id = Id::from(as_bytes(in));
   if (!id.ok()) return false;
   out = *id;
+  return true;
+}
+
+/// Text of the peer that people will read.
+bool is_shown(std::string_view in) { return in.size() <= kMaxText && is_one_line(in); }
+
+/// A name of an object in a store, or the front of one (core/format/object_names.h): letters, digits and "/._-"; no part is "." or "..",
+/// so that it may safely be a path beneath a directory.
+bool is_object_name(std::string_view in, bool whole) {
+  if (in.size() > kMaxObjectName || (whole && in.empty()) || in.starts_with('/')) return false;
+  for (char c : in) {
+    const bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' || c == '.' || c == '_' || c == '-';
+    if (!ok) return false;
+  }
+  while (!in.empty()) {
+    const std::string_view part = in.substr(0, in.find('/'));
+    if (part == "." || part == ".." || (part.empty() && whole)) return false;
+    in.remove_prefix(std::min(in.size(), part.size() + 1));
+    if (whole && in.empty() && part.empty()) return false;
+  }
   return true;
 }
 
@@ -73,7 +94,8 @@ Bytes encode(const Hello& m) {
 Result<Hello> read_hello(ByteView body) {
   pb::Hello in;
   Hello out;
-  if (!from_wire(body, in) || in.software().size() > kMaxText || in.purpose() < 1 || in.purpose() > 3 || !take(in.instance(), out.instance)) {
+  if (!from_wire(body, in) || !is_shown(in.software()) || in.purpose() < 1 || in.purpose() > 3 ||
+      in.min_version() > in.max_version() || !take(in.instance(), out.instance)) {
     return malformed("hello");
   }
   out.min_version = in.min_version();
@@ -95,15 +117,15 @@ Bytes encode(const HelloReply& m) {
 
 Result<HelloReply> read_hello_reply(ByteView body) {
   pb::HelloReply in;
-  if (!from_wire(body, in) || in.receiver().size() > kMaxText || in.software().size() > kMaxText) return malformed("hello reply");
+  if (!from_wire(body, in) || !is_shown(in.receiver()) || !is_shown(in.software())) return malformed("hello reply");
   return HelloReply{in.version(), in.receiver(), in.software(), in.credit_bytes(), in.heartbeat_seconds()};
 }
 
 Bytes encode(const Error& e) {
   pb::Failure out;
   out.set_code(static_cast<std::uint32_t>(e.code));
-  out.set_what(e.what.substr(0, kMaxText));
-  out.set_hint(e.hint.substr(0, kMaxText));
+  out.set_what(one_line(e.what, kMaxText));
+  out.set_hint(one_line(e.hint, kMaxText));
   return to_wire(out);
 }
 
@@ -112,7 +134,7 @@ Error read_failure(ByteView body) {
   if (!from_wire(body, in)) return malformed("failure");
   ErrorCode code = static_cast<ErrorCode>(in.code());
   if (code != ErrorCode::kInternal && error_name(code) == error_name(ErrorCode::kInternal)) code = ErrorCode::kProtocol;
-  return Error{code, "receiver: " + in.what().substr(0, kMaxText), in.hint().substr(0, kMaxText)};
+  return Error{code, "receiver: " + one_line(in.what(), kMaxText), one_line(in.hint(), kMaxText)};
 }
 
 Bytes encode_database(const DatabaseName& name) {
@@ -260,7 +282,7 @@ Bytes encode(const ListObjects& m) {
 
 Result<ListObjects> read_list_objects(ByteView body) {
   pb::ListObjects in;
-  if (!from_wire(body, in) || in.prefix().size() > kMaxObjectName || in.start_after().size() > kMaxObjectName || in.limit() == 0) {
+  if (!from_wire(body, in) || !is_object_name(in.prefix(), false) || !is_object_name(in.start_after(), false) || in.limit() == 0) {
     return malformed("list objects");
   }
   return ListObjects{in.prefix(), in.start_after(), std::min(in.limit(), kMaxListEntries)};
@@ -282,7 +304,7 @@ Result<ObjectList> read_object_list(ByteView body) {
   if (!from_wire(body, in) || static_cast<std::size_t>(in.objects_size()) > kMaxListEntries) return malformed("object list");
   ObjectList out;
   for (const auto& e : in.objects()) {
-    if (e.name().empty() || e.name().size() > kMaxObjectName) return malformed("object list");
+    if (!is_object_name(e.name(), true)) return malformed("object list");
     out.objects.push_back({e.name(), e.size()});
   }
   out.more = in.more();
@@ -299,7 +321,8 @@ Bytes encode(const ReadObject& m) {
 
 Result<ReadObject> read_read_object(ByteView body) {
   pb::ReadObject in;
-  if (!from_wire(body, in) || in.name().empty() || in.name().size() > kMaxObjectName || in.length() > kMaxRead) return malformed("read object");
+  if (!from_wire(body, in) || !is_object_name(in.name(), true) || in.length() > kMaxRead ||
+      in.offset() > kMaxOffset) return malformed("read object");
   return ReadObject{in.name(), in.offset(), in.length()};
 }
 

@@ -5,7 +5,6 @@
 #include <condition_variable>
 #include <thread>
 
-#include "core/compress/chunk.h"
 #include "restore/fetch/log_reader.h"
 #include "restore/fetch/parallel.h"
 
@@ -17,8 +16,7 @@ constexpr std::size_t kBatchBytes = 4u << 20;  // stored
 }  // namespace
 
 struct ChunkFetcher::Worker {
-  format::ChunkNamer namer;
-  compress::ChunkDecompressor decompressor;
+  format::ChunkOpener opener;
 };
 
 Result<std::unique_ptr<ChunkFetcher>> ChunkFetcher::create(StoreCatalog& catalog, const ChunkIndex& index, KeyRing& keys, const EpochId& epoch) {
@@ -40,7 +38,7 @@ Result<Bytes> ChunkFetcher::open_bytes(Worker& worker, const ChunkName& name, By
   const format::EpochRecord* record = catalog_.epoch(view.header.epoch);
   if (record == nullptr) return Error{ErrorCode::kForged, fmt::format("chunk {} under epoch {}, which no trusted record describes", name.short_hex(), view.header.epoch.short_hex()), ""};
   STELE_TRY(auto secrets, keys_.open(view.header.epoch, *record));
-  return format::open_chunk(view, secrets->data, worker.namer, worker.decompressor);
+  return worker.opener.open(view, secrets->data);
 }
 
 /// `first_copy` are the bytes already read for the first place, unless reading them failed.
@@ -115,7 +113,7 @@ Status ChunkFetcher::fetch(std::span<const ChunkName> names, std::size_t workers
   // Each worker takes the next batch in order and waits for its turn only between opening and consuming: the batch before it is always in
   // the hands of a worker, so the turn always comes.
   return parallel_for(workers, workers, [&](std::size_t) -> Status {
-    Worker worker{format::ChunkNamer(*suite_, naming_->chunk_name), compress::ChunkDecompressor()};
+    Worker worker{format::ChunkOpener(*suite_, naming_->chunk_name)};
     std::vector<Opened> opened;
     while (true) {
       std::size_t batch = 0;
