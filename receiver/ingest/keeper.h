@@ -100,6 +100,8 @@ class Keeper {
   /// Makes runs of everything acknowledged. Gives how many.
   Result<std::uint32_t> seal_all(Database& database);
   Status seal_everything();
+  /// No frame lands from now on; what was queued is written. Before the last seal_everything().
+  void stop_landing() { writer_->stop(); }
   /// A finished or large run waits: seal_due() should come soon. Set once, before use; called on any thread, must not block.
   void on_due(std::function<void()> poke) { poke_ = std::move(poke); }
 

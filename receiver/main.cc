@@ -1,0 +1,83 @@
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "core/config/cli.h"
+#include "core/config/receiver_config.h"
+#include "core/crypto/init.h"
+#include "receiver/program/run.h"
+#include "receiver/status/report.h"
+
+namespace {
+
+using namespace stele;  // NOLINT: a main file
+constexpr std::string_view kProgram = "stele-receiver";
+
+int print_check(const std::vector<receiver::CheckLine>& lines, bool as_json) {
+  using Verdict = receiver::CheckLine::Verdict;
+  bool failed = false;
+  nlohmann::json all = nlohmann::json::array();
+  for (const receiver::CheckLine& line : lines) {
+    failed = failed || line.verdict == Verdict::kFailed;
+    const char* word = line.verdict == Verdict::kOk ? "ok" : line.verdict == Verdict::kWarning ? "warning" : "failed";
+    if (as_json) all.push_back({{"check", line.name}, {"result", word}, {"found", line.found}, {"what_to_do", line.what_to_do}});
+    else fmt::print("{:8} {:16} {}{}\n", word, line.name, line.found, line.what_to_do.empty() ? "" : "\n         -> " + line.what_to_do);
+  }
+  if (as_json) fmt::print("{}\n", nlohmann::json{{"checks", all}, {"ok", !failed}}.dump());
+  return failed ? 1 : 0;
+}
+
+int print_status(const config::ReceiverConfig& config, bool as_json) {
+  if (config.metrics.listen.port == 0) {
+    return cli::report(kProgram, Error{ErrorCode::kConfig, "status: [metrics] listen is off, and the running receiver answers there", "set [metrics] listen"}, as_json);
+  }
+  auto body = receiver::http_get(config.metrics.listen.to_string(), "/status");
+  if (!body.ok()) {
+    return cli::report(kProgram, Error{ErrorCode::kTemporary, "status: the receiver is not running: " + body.error().what,
+                                       "start it; `stele-restore list` reads a store directory without it"}, as_json);
+  }
+  auto status = nlohmann::json::parse(*body, nullptr, false);
+  if (status.is_discarded()) return cli::report(kProgram, Error{ErrorCode::kProtocol, "status: the answer is not JSON", ""}, as_json);
+  if (as_json) fmt::print("{}\n", status.dump());
+  else fmt::print("{}", receiver::status_table(status));
+  return 0;
+}
+
+int run_command(const CLI::App& app, const cli::Common& common) {
+  auto config = config::load_receiver_config(common.config);
+  if (!config.ok()) return cli::report(kProgram, config.error(), common.json);
+  if (app.got_subcommand("check")) return print_check(receiver::check_receiver(*config), common.json);
+  if (app.got_subcommand("status")) return print_status(*config, common.json);
+  if (app.got_subcommand("reindex")) {
+    auto objects = receiver::reindex(*config);
+    if (!objects.ok()) return cli::report(kProgram, objects.error(), common.json);
+    if (common.json) fmt::print("{}\n", nlohmann::json{{"objects", *objects}}.dump());
+    else fmt::print("the catalog was made anew from {} objects\n", *objects);
+    return 0;
+  }
+  Status ended = receiver::run_receiver(*config);
+  return ended.ok() ? 0 : cli::report(kProgram, ended.error(), common.json);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  cli::Common common;
+  CLI::App app("Stele's receiver: keeps what agents of many sites stream, encrypted, without being able to read it.");
+  cli::add_common(app, kProgram, common);
+  auto* run = app.add_subcommand("run", "Serve until SIGTERM");
+  cli::add_examples(*run, {"stele-receiver --config /etc/stele/receiver.toml run"});
+  auto* check = app.add_subcommand("check", "Look at configuration, certificate, keys, store and journal; changes nothing");
+  cli::add_examples(*check, {"stele-receiver --config /etc/stele/receiver.toml check"});
+  auto* status = app.add_subcommand("status", "What the running receiver holds of every database");
+  cli::add_examples(*status, {"stele-receiver status", "stele-receiver status --json"});
+  auto* reindex = app.add_subcommand("reindex", "Make the catalog anew from the store (the receiver must be stopped)");
+  cli::add_examples(*reindex, {"stele-receiver reindex"});
+  if (int code = cli::parse(app, argc, argv, common); code >= 0) return code;
+  for (const Status& ready : {crypto::init(), crypto::harden_process()}) {
+    if (!ready.ok()) return cli::report(kProgram, ready.error(), common.json);
+  }
+  return run_command(app, common);
+}

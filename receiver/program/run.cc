@@ -1,0 +1,179 @@
+#include "receiver/program/run.h"
+
+#include <fmt/format.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <nlohmann/json.hpp>
+
+#include "core/config/log.h"
+#include "core/net/http_server.h"
+#include "core/net/listener.h"
+#include "core/net/runtime.h"
+#include "core/net/wakeup.h"
+#include "receiver/program/seal_thread.h"
+#include "receiver/program/store_parts.h"
+#include "receiver/session/context.h"
+#include "receiver/status/report.h"
+
+namespace stele::receiver {
+
+namespace asio = boost::asio;
+using net::Task;
+
+net::TlsConfig tls_of(const config::TlsConfig& c) {
+  net::TlsConfig out;
+  out.ca_file = c.ca.string();
+  out.certificate_file = c.certificate.string();
+  out.key_file = c.key.string();
+  out.crl_file = c.crl.string();
+  out.crl_stale = c.crl_stale == config::CrlStale::kRefuse ? net::CrlStale::kRefuse : net::CrlStale::kAllow;
+  return out;
+}
+
+namespace {
+
+constexpr std::size_t kWorkers = 4;
+constexpr std::chrono::seconds kTlsLook{5};
+
+/// The running receiver. Everything that sessions use outlives the network.
+class Program {
+ public:
+  Program(const config::ReceiverConfig& config, net::Runtime& runtime, metrics::MetricRegistry& registry, ReceiverMetrics& metrics)
+      : config_(config), runtime_(runtime), registry_(registry), metrics_(metrics), strand_(asio::make_strand(runtime.io())), stop_(strand_) {}
+
+  Status prepare() {
+    STELE_TRY(tls_, net::TlsContext::load(tls_of(config_.tls)));
+    const net::PeerIdentity own = tls_->facts(clock_.now()).own;
+    if (own.role != net::Role::kReceiver || own.name != config_.name) {
+      return Error{ErrorCode::kConfig, fmt::format("{}: the certificate is for {}, expected stele:receiver:{}", config_.tls.certificate.string(), own.to_string(), config_.name),
+                   "name in receiver.toml and the certificate's URI must agree"};
+    }
+    STELE_TRY(parts_, open_store_parts(config_, metrics_));
+    return {};
+  }
+
+  Task<Status> serve() {
+    Keeper& keeper = *parts_->keeper;
+    SealThread sealing(keeper);
+    auto packs = std::make_unique<PackQueue>(keeper);
+    asio::thread_pool workers(kWorkers);
+    SessionContext context{keeper, *packs, writers_, metrics_, parts_->clock, workers, config_.name};
+
+    net::HttpServerOptions http_options;
+    http_options.address = config_.metrics.listen.to_string();
+    net::HttpServer http(runtime_.executor(), http_options);
+    add_routes(http);
+    registry_.before_render([this] { set_tls_gauges(); });
+    if (config_.metrics.listen.port != 0) STELE_CO_CHECK(http.start());
+
+    auto sessions = std::make_shared<net::SessionRegistry>();
+    net::ListenerOptions options;
+    options.address = config_.listen.to_string();
+    options.policy.roles = {net::Role::kAgent, net::Role::kOperator};
+    options.limits = {4096, 1024};
+    net::Listener listener(runtime_.executor(), tls_, sessions, options);
+    Status started = listener.start([&context](std::unique_ptr<net::ByteStream> stream) { return serve_session(context, std::move(stream)); },
+                                    [this](const std::string& address, const Error& error) {
+                                      metrics_.connections_refused.inc();
+                                      log::warning("connection refused", {{"address", address}, {"why", error.what}});
+                                    });
+    if (started.ok()) {
+      log::info("the receiver is ready", {{"receiver", config_.name}, {"listen", options.address}, {"port", listener.port()},
+                                          {"metrics", config_.metrics.listen.port != 0 ? http.port() : 0}});
+      asio::cancellation_signal end_watch;
+      asio::co_spawn(strand_, net::watch_tls_files(tls_, sessions, kTlsLook, report_reload), asio::bind_cancellation_slot(end_watch.slot(), [](std::exception_ptr) {}));
+      while (!stopping_.load()) co_await stop_.wait();
+      end_watch.emit(asio::cancellation_type::terminal);
+      log::info("the receiver stops");
+      co_await listener.stop();
+    }
+    if (config_.metrics.listen.port != 0) co_await http.stop();
+    packs.reset();
+    workers.join();
+    keeper.stop_landing();
+    // What is in the journal stays readable there; sealed, a reader of the objects alone sees it too.
+    if (started.ok()) {
+      if (Status sealed = keeper.seal_everything(); !sealed.ok()) log::log_error(sealed.error());
+    }
+    co_return started;
+  }
+
+  asio::strand<asio::io_context::executor_type>& strand() { return strand_; }
+
+  void stop() {
+    stopping_ = true;
+    asio::post(strand_, [this] { stop_.notify_all(); });
+  }
+
+ private:
+  static void report_reload(const Status& status, const std::vector<net::PeerIdentity>& closed) {
+    if (!status.ok()) log::log_error(status.error());
+    else log::info("certificate files were read again");
+    for (const net::PeerIdentity& peer : closed) log::warning("session closed: its certificate was revoked", {{"peer", peer}});
+  }
+
+  void set_tls_gauges() {
+    const net::TlsFacts facts = tls_->facts(clock_.now());
+    metrics_.certificate_expiry.set(static_cast<double>(facts.certificate_not_after.micros) / 1e6);
+    metrics_.ca_expiry.set(static_cast<double>(facts.ca_not_after.micros) / 1e6);
+    metrics_.crl_next_update.set(static_cast<double>(facts.crl_next_update.micros) / 1e6);
+  }
+
+  void add_routes(net::HttpServer& http) {
+    http.route("/metrics", [this](const net::HttpRequest&) {
+      return net::HttpResponse{200, "text/plain; version=0.0.4; charset=utf-8", registry_.render()};
+    });
+    http.route("/healthz", [](const net::HttpRequest&) { return net::HttpResponse{200, "text/plain; charset=utf-8", "ok\n"}; });
+    http.route("/readyz", [this](const net::HttpRequest&) {
+      if (parts_->keeper->journal_failed()) return net::HttpResponse{503, "text/plain; charset=utf-8", "the journal failed\n"};
+      return net::HttpResponse{200, "text/plain; charset=utf-8", "ok\n"};
+    });
+    http.route("/status", [this](const net::HttpRequest& request) {
+      // Names of databases and positions are for this host's operators only.
+      const bool local = request.peer_address.starts_with("127.") || request.peer_address.starts_with("[::1]") || request.peer_address.starts_with("::1");
+      if (!local) return net::HttpResponse{403, "text/plain; charset=utf-8", "only from this host\n"};
+      const auto status = make_status(*parts_->keeper, *parts_->catalog, config_.name, clock_.now(), [this](const DatabaseName& d) { return writers_.connected(d); });
+      return net::HttpResponse{200, "application/json", status.dump() + "\n"};
+    });
+  }
+
+  const config::ReceiverConfig& config_;
+  net::Runtime& runtime_;
+  metrics::MetricRegistry& registry_;
+  ReceiverMetrics& metrics_;
+  SystemClock clock_;
+  asio::strand<asio::io_context::executor_type> strand_;
+  net::Wakeup stop_;
+  std::atomic<bool> stopping_{false};
+  WriterRegistry writers_;
+  std::shared_ptr<net::TlsContext> tls_;
+  std::unique_ptr<StoreParts> parts_;
+};
+
+}  // namespace
+
+Status run_receiver(const config::ReceiverConfig& config) {
+  STELE_CHECK(log::start(config.log));
+  struct LogEnd {
+    ~LogEnd() { log::stop(); }
+  } log_end;
+  metrics::MetricRegistry registry;
+  ReceiverMetrics metrics(registry);
+  STELE_CHECK(registry.check());
+  metrics.start_time.set(static_cast<double>(SystemClock().now().micros) / 1e6);
+  net::Runtime runtime(2);
+  Program program(config, runtime, registry, metrics);
+  STELE_CHECK(program.prepare());
+  auto main = [&program]() -> Task<Status> {
+    // On the strand: stop() and the wait for it must not race.
+    co_return co_await net::run_on(asio::any_io_executor(program.strand()), program.serve());
+  };
+  return runtime.run(main, [&program](int) { program.stop(); });
+}
+
+}  // namespace stele::receiver
