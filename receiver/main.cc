@@ -7,7 +7,7 @@
 #include "core/config/cli.h"
 #include "core/config/receiver_config.h"
 #include "core/crypto/init.h"
-#include "receiver/program/run.h"
+#include "receiver/main/run.h"
 #include "receiver/status/report.h"
 
 namespace {

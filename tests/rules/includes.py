@@ -44,7 +44,7 @@ SHELLS = [
       "restore/main/", "restore/postgres/"]),
     ("threads", r"std::(j?thread\b(?!::id)|async\()|pthread_create|asio::thread_pool",
      ["core/net/", "core/io/journal_writer", "core/io/worker", "agent/postgres/", "agent/snapshot/", "agent/spool/", "agent/log/", "agent/main/",
-      "receiver/ingest/", "receiver/catalog/", "receiver/main/", "restore/fetch/", "restore/apply/", "restore/main/"]),
+      "receiver/ingest/", "receiver/catalog/", "receiver/session/", "core/client/", "receiver/main/", "restore/fetch/", "restore/apply/", "restore/main/"]),
     ("randomness", r"\b(randombytes\w*|getrandom|getentropy|RAND_bytes|std::random_device)\b", ["core/crypto/random."]),
 ]
 

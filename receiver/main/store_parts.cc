@@ -1,4 +1,4 @@
-#include "receiver/program/store_parts.h"
+#include "receiver/main/store_parts.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>

@@ -2,8 +2,8 @@
 #include <unistd.h>
 
 #include "core/net/tls.h"
-#include "receiver/program/run.h"
-#include "receiver/program/store_parts.h"
+#include "receiver/main/run.h"
+#include "receiver/main/store_parts.h"
 
 namespace stele::receiver {
 

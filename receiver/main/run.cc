@@ -1,4 +1,4 @@
-#include "receiver/program/run.h"
+#include "receiver/main/run.h"
 
 #include <fmt/format.h>
 
@@ -15,8 +15,8 @@
 #include "core/net/listener.h"
 #include "core/net/runtime.h"
 #include "core/net/wakeup.h"
-#include "receiver/program/seal_thread.h"
-#include "receiver/program/store_parts.h"
+#include "receiver/main/seal_thread.h"
+#include "receiver/main/store_parts.h"
 #include "receiver/session/context.h"
 #include "receiver/status/report.h"
 
