@@ -23,6 +23,8 @@ void add_file(const fs::path& path, ExtraFiles& out) {
   const fs::file_status status = fs::status(path, error);
   const std::uint64_t size = error ? 0 : fs::file_size(path, error);
   if (error) return out.warnings.push_back(fmt::format("extra file {}: {}", path.string(), error.message()));
+  // Named twice, by itself and by its directory.
+  if (std::any_of(out.files.begin(), out.files.end(), [&](const ExtraFile& f) { return f.entry.path == file.entry.path; })) return;
   if (!format::is_safe_relative_path(file.entry.path) || size > kMaxExtraFileBytes || out.files.size() >= kMaxExtraFiles) {
     return out.warnings.push_back(fmt::format("extra file {}: its name or size is none that a snapshot takes", path.string()));
   }

@@ -162,11 +162,12 @@ void SnapshotSender::drop(const Connection& broken) {
 }
 
 template <typename Call>
-auto SnapshotSender::with_retries(Call call) -> decltype(call(std::declval<Connection>(), 0)) {
+auto SnapshotSender::with_retries(OnLimit on_limit, Call call) -> decltype(call(std::declval<Connection>(), 0)) {
   Duration pause = timing_.first_pause;
   for (int attempt = 0;; ++attempt) {
     if (stopped_) return stopped_error();
     Error why;
+    bool limited = false;
     auto connected = connection();
     if (connected.ok()) {
       auto result = call(*connected, attempt);
@@ -177,27 +178,33 @@ auto SnapshotSender::with_retries(Call call) -> decltype(call(std::declval<Conne
       }
       why = result.error();
       const bool line_broke = !(*connected)->status().ok();
-      if (!line_broke && !worth_retrying(why)) return why;
-      drop(*connected);
+      if (!line_broke && why.code == ErrorCode::kLimit && on_limit == OnLimit::kWait) {
+        limited = true;
+      } else {
+        if (!line_broke && !worth_retrying(why)) return why;
+        drop(*connected);
+      }
     } else {
       why = connected.error();
     }
     if (stopped_) return stopped_error();
-    if (!worth_retrying(why)) return why;
+    if (!limited && !worth_retrying(why)) return why;
     std::unique_lock lock(mutex_);
     const Instant now = std::chrono::steady_clock::now();
     if (!failing_since_) failing_since_ = now;
     if (now - *failing_since_ >= (connected_before_ ? timing_.patience : timing_.connect_patience)) {
       return Error{ErrorCode::kTemporary, fmt::format("snapshot: receiver {}: {}", receiver_.name, why.what), why.hint};
     }
-    log::warning("the line to the receiver broke; the snapshot goes on when it is back", {{"receiver", receiver_.name}, {"why", why.what}});
+    if (!limited) {
+      log::warning("the line to the receiver broke; the snapshot goes on when it is back", {{"receiver", receiver_.name}, {"why", why.what}});
+    }
     wake_.wait_for(lock, pause, [&] { return stopped_.load(); });
     pause = std::min(pause * 2, timing_.longest_pause);
   }
 }
 
 Result<protocol::DatabaseState> SnapshotSender::database_state() {
-  return with_retries([this](Connection, int) -> Result<protocol::DatabaseState> {
+  return with_retries(OnLimit::kFail, [this](Connection, int) -> Result<protocol::DatabaseState> {
     std::lock_guard lock(mutex_);
     return state_;
   });
@@ -207,7 +214,7 @@ Result<std::vector<bool>> SnapshotSender::known(const std::vector<ChunkName>& na
   Bytes body;
   body.reserve(names.size() * ChunkName::kSize);
   for (const ChunkName& name : names) ByteWriter(body).raw(name.view());
-  return with_retries([&](Connection connection, int) -> Result<std::vector<bool>> {
+  return with_retries(OnLimit::kWait, [&](Connection connection, int) -> Result<std::vector<bool>> {
     STELE_TRY(const Bytes bits, run(connection->call(MessageType::kQueryChunks, body, MessageType::kChunksKnown, net::deadline_in(timing_.transfer))));
     if (bits.size() != (names.size() + 7) / 8) {
       return Error{ErrorCode::kProtocol, fmt::format("ask receiver {} for {} chunks: {} bytes came", receiver_.name, names.size(), bits.size()), ""};
@@ -219,7 +226,7 @@ Result<std::vector<bool>> SnapshotSender::known(const std::vector<ChunkName>& na
 }
 
 Status SnapshotSender::put(const OutgoingObject& object) {
-  return with_retries([&](Connection connection, int attempt) -> Status {
+  return with_retries(OnLimit::kFail, [&](Connection connection, int attempt) -> Status {
     // Only the answer may have been lost.
     if (attempt > 0 && !object.names.empty() && object.names.size() <= protocol::kMaxQueryNames) {
       Bytes body;
@@ -242,7 +249,7 @@ Status SnapshotSender::put(const OutgoingObject& object) {
 
 Result<std::optional<protocol::MissingChunks>> SnapshotSender::commit(const Bytes& manifest) {
   using Answer = std::optional<protocol::MissingChunks>;
-  return with_retries([&](Connection connection, int) -> Result<Answer> {
+  return with_retries(OnLimit::kFail, [&](Connection connection, int) -> Result<Answer> {
     std::vector<ByteView> pieces{ByteView(manifest)};
     STELE_TRY(const net::Message answer,
               run(connection->request(MessageType::kCommitSnapshot, std::move(pieces), net::deadline_in(timing_.transfer))));

@@ -51,8 +51,9 @@ class SnapshotSender final : public SnapshotTarget {
   template <typename T>
   Result<T> run(net::Task<Result<T>> task);
   void set_pending(Connection connection);
+  enum class OnLimit { kFail, kWait };  ///< a limit that passes with time is waited for
   template <typename Call>
-  auto with_retries(Call call) -> decltype(call(std::declval<Connection>(), 0));
+  auto with_retries(OnLimit on_limit, Call call) -> decltype(call(std::declval<Connection>(), 0));
   void drop(const Connection& broken);
 
   const SnapshotContext& context_;

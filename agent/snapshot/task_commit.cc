@@ -59,7 +59,6 @@ Result<format::SignedRecord> SnapshotTask::make_record(const Reading& reading, c
   reference.stream = context_.stream;
   reference.generation = context_.generation;
   reference.epoch = context_.epoch;
-  reference.object = random_.draw<ObjectId>();
   reference.snapshot = report.snapshot;
   reference.previous = previous_;
   reference.start = report.start;
@@ -76,19 +75,15 @@ Result<format::SignedRecord> SnapshotTask::make_record(const Reading& reading, c
   sealed.system_identifier = reading.info.system_identifier;
   sealed.server_version = static_cast<std::uint32_t>(reading.info.version_num);
   sealed.timeline = context_.timeline;
-  sealed.start = report.start;
-  sealed.stop = report.stop;
-  sealed.chunk_count = outcome.chunk_count;
   sealed.file_table_first = outcome.table_first;
   sealed.file_table_bytes = reading.table.bytes();
   sealed.file_count = reading.table.entries();
-  sealed.lists_digest = format::digest_of_lists(outcome.lists);
   sealed.backup_label = reading.chunker->backup_label();
   for (const BackupTablespace& space : reading.tablespaces) {
     if (space.oid) sealed.tablespaces.push_back({*space.oid, space.path});
   }
   sealed.texts = reading.server.texts;
-  return format::make_manifest(std::move(reference), sealed, context_.secrets->data, *context_.signing);
+  return format::make_manifest(std::move(reference), std::move(sealed), context_.secrets->data, *context_.signing, random_);
 }
 
 Status SnapshotTask::commit(const format::SignedRecord& manifest, const std::vector<SnapshotTarget*>& complete, SnapshotReport& report) {

@@ -106,15 +106,14 @@ struct PipelineTest : testing::Test {
 
   /// Everything that the lists name, read back from one receiver.
   Result<std::vector<Bytes>> read_back(FakeTarget& target, const SnapshotPipeline::Outcome& outcome) {
-    format::ChunkNamer namer(suite, secrets.chunk_name);
-    compress::ChunkDecompressor decompressor;
+    format::ChunkOpener opener(suite, secrets.chunk_name);
     std::vector<Bytes> out;
     for (const Digest& digest : outcome.lists) {
       STELE_TRY(const format::ChunkList list, format::ChunkList::decode(target.lists[digest]));
       for (const ChunkName& name : list.names) {
         if (!target.chunks.contains(name)) return Error{ErrorCode::kNotFound, "chunk " + name.short_hex(), ""};
         STELE_TRY(const format::ChunkView view, format::parse_chunk(target.chunks[name]));
-        STELE_TRY(Bytes raw, format::open_chunk(view, secrets.data, namer, decompressor));
+        STELE_TRY(Bytes raw, opener.open(view, secrets.data));
         out.push_back(std::move(raw));
       }
     }

@@ -64,6 +64,7 @@ TEST(FileTable, PiecesHoldWholeEntries) {
     format::FileEntry entry;
     entry.path = "base/5/" + std::to_string(10'000 + i);
     entry.size = static_cast<std::uint64_t>(i);
+    entry.chunks = i > 0 ? 1 : 0;
     if (auto piece = table.add(entry)) pieces.push_back(std::move(*piece));
   }
   if (auto piece = table.finish()) pieces.push_back(std::move(*piece));
