@@ -6,7 +6,7 @@ namespace stele::agent {
 
 LogEncoder::LogEncoder(LogEncoderOptions options, crypto::SecretBytes data_key, const crypto::SecretBytes& join_key, Position overlap_begin,
                        Position resume, RandomSource& random)
-    : options_(options), data_key_(std::move(data_key)), random_(random), resume_(resume),
+    : options_(options), data_key_(std::move(data_key)), random_(random), resume_(resume), join_key_(join_key.clone()),
       tagger_(*options.suite, join_key, options.stream, options.segment_size, overlap_begin),
       decoder_(pg::WalDecoderOptions{options.segment_size, options.major, options.system_identifier}, overlap_begin, options.on_record), sealed_end_(resume) {}
 
@@ -21,15 +21,23 @@ Result<std::unique_ptr<LogEncoder>> LogEncoder::create(LogEncoderOptions options
   return out;
 }
 
+void LogEncoder::expect_join(const JoinTag& tag, const StreamId& stream) {
+  expected_join_ = tag;
+  if (stream != options_.stream) parent_tagger_.emplace(*options_.suite, join_key_, stream, options_.segment_size, position());
+}
+
 Status LogEncoder::feed_overlap(ByteView& bytes) {
   const std::size_t take = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), resume_ - position()));
   STELE_CHECK(decoder_.feed(bytes.first(take)));
   tagger_.update(bytes.first(take));
+  if (parent_tagger_) parent_tagger_->update(bytes.first(take));
   bytes = bytes.subspan(take);
   if (position() < resume_) return {};
   decoder_.take_facts();
   sealed_join_ = tagger_.tag();
-  if (expected_join_ && sealed_join_ != *expected_join_) {
+  const JoinTag found = parent_tagger_ ? parent_tagger_->tag() : sealed_join_;
+  parent_tagger_.reset();
+  if (expected_join_ && found != *expected_join_) {
     return Error{ErrorCode::kFork, fmt::format("the server's log differs from the one streamed before {}", resume_.to_string()),
                  "the data directory was rolled back, or this is another copy of the cluster"};
   }

@@ -38,8 +38,9 @@ class LogEncoder {
   /// The next bytes; they must follow position(). Appends every frame that became full. kDamaged where the log's own structure is broken.
   /// The first frame made at `resume` is preceded by the check of `expected_join` where that was given: kFork.
   Status feed(ByteView bytes, Timestamp server_time, std::vector<format::Frame>& out);
-  /// The tag that the log must have at `resume` (TRUST: "on every connection the agent compares it").
-  void expect_join(const JoinTag& tag) { expected_join_ = tag; }
+  /// The tag that the log must have at `resume` as the log of `stream`: this one, or the parent that it leaves exactly there (TRUST: "on
+  /// every connection the agent compares it"). Before the first byte.
+  void expect_join(const JoinTag& tag, const StreamId& stream);
 
   /// Seals what is pending, if anything.
   Status flush(std::vector<format::Frame>& out);
@@ -70,7 +71,9 @@ class LogEncoder {
   crypto::SecretBytes data_key_;
   RandomSource& random_;
   const Position resume_;
+  crypto::SecretBytes join_key_;
   std::optional<JoinTag> expected_join_;
+  std::optional<format::JoinTagger> parent_tagger_;  ///< follows the overlap as the parent's log
   format::JoinTagger tagger_;
   pg::WalDecoder decoder_;
   std::unique_ptr<format::LogObjectSealer> object_;

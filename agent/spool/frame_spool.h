@@ -109,6 +109,7 @@ class FrameSpool {
   std::uint64_t bytes() const;       ///< of entries not yet released
   std::uint64_t disk_bytes() const;  ///< of journal files in use
   std::uint64_t capacity() const { return options_.max_bytes; }
+  bool on_disk() const { return !options_.directory.empty(); }
   bool failed() const;
   std::size_t unsynced() const;      ///< entries that are not durable yet
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "agent/postgres/slot.h"
 #include "core/config/log.h"
 #include "core/format/fact.h"
@@ -11,6 +13,7 @@ namespace stele::agent {
 namespace {
 constexpr auto kConnectDeadline = std::chrono::seconds(5);
 constexpr auto kQueryDeadline = std::chrono::seconds(10);
+constexpr auto kSettleDeadline = std::chrono::seconds(10);
 constexpr auto kHoldStep = std::chrono::milliseconds(100);
 }  // namespace
 
@@ -22,6 +25,7 @@ struct LogStreamer::Branch {
   Position begin;                  ///< first position of new frames on this connection
   Position overlap;                ///< where streaming starts
   std::optional<JoinTag> expected; ///< join tag at `begin`
+  StreamId expected_of;            ///< as the log of this stream
   std::uint32_t ask_timeline = 0;
   NewEpoch epoch;
   Timestamp epoch_created;
@@ -31,20 +35,33 @@ struct LogStreamer::Branch {
 LogStreamer::LogStreamer(Options options, const AgentKeys& keys, AgentState& state, FrameSpool& spool, AckPolicy::Options policy, Clock& clock,
                          RandomSource& random, Hooks hooks)
     : options_(std::move(options)), keys_(keys), state_(state), spool_(spool), clock_(clock), random_(random), hooks_(std::move(hooks)),
-      policy_(policy) {}
+      policy_(policy) {
+  standby_slots_ = std::make_unique<StandbySlots>(StandbySlots::Options{options_.hosts, options_.slot, options_.application_name}, clock_,
+                                                  [this]() -> std::optional<StandbySlots::Reached> {
+    std::lock_guard lock(mutex_);
+    // One segment more than is confirmed: the overlap of a position on a boundary is the segment before.
+    const Position confirmed = policy_.confirmed();
+    if (!status_.streaming || confirmed.value <= status_.segment_size) return std::nullopt;
+    return StandbySlots::Reached{status_.host, Position{confirmed.value - status_.segment_size}};
+  });
+}
 
 LogStreamer::~LogStreamer() { stop(); }
 
 Status LogStreamer::start(Generation generation) {
   generation_ = generation;
   STELE_TRY(interrupt_, Interrupt::create());
+  STELE_CHECK(standby_slots_->start());
   thread_ = std::thread([this] { run(); });
   return {};
 }
 
+void LogStreamer::receiver_holds(const std::string& receiver, std::vector<HeldLog> held) { held_[receiver] = std::move(held); }
+
 void LogStreamer::stop() {
   if (interrupt_) interrupt_->stop();
   if (thread_.joinable()) thread_.join();
+  standby_slots_->stop();
 }
 
 void LogStreamer::tell(const std::function<void(LogStatus&)>& change) {
@@ -103,15 +120,50 @@ Status LogStreamer::record_fact(format::FactKind kind, const StreamId& stream, P
   return spool_.append_fact(record, stream);
 }
 
+/// The fact is on the disk before what it tells of is done; kTemporary while the spool has no room for it.
+Status LogStreamer::record_before_acting(format::FactKind kind, const StreamId& stream, PositionRange range, std::uint64_t value,
+                                         std::string note) {
+  const bool again = recorded_ && recorded_->kind == kind && recorded_->stream == stream && recorded_->begin == range.begin;
+  if (!again) {
+    STELE_CHECK(record_fact(kind, stream, range, value, std::move(note)));
+    recorded_.emplace();
+    recorded_->kind = kind;
+    recorded_->stream = stream;
+    recorded_->begin = range.begin;
+  }
+  spool_.retry();
+  if (spool_.settle(clock_.steady_now() + kSettleDeadline) && !spool_.stalled()) return {};
+  return Error{ErrorCode::kTemporary, fmt::format("the ledger's entry ({}) waits for room in the spool", format::fact_kind_name(kind)),
+               "the receivers are away or too slow"};
+}
+
+/// A new branch begins only when the old one's end is where it cannot be lost: nobody streams it again afterwards.
+Status LogStreamer::check_old_branch_is_safe() {
+  const auto last = spool_.last_frame();
+  if (!last) return {};
+  spool_.retry();
+  if (!spool_.settle(clock_.steady_now() + kSettleDeadline) || spool_.unsynced() > 0) {
+    return Error{ErrorCode::kTemporary, "a new branch waits until the spool has room for the old one's end", "the receivers are away or too slow"};
+  }
+  if (spool_.on_disk()) return {};
+  std::lock_guard lock(mutex_);
+  if (last->stream == status_.stream && policy_.quorum_end() < last->range.end) {
+    return Error{ErrorCode::kTemporary, "without a spool a new branch waits until the receivers hold the old one", "the receivers are away or too slow"};
+  }
+  return {};
+}
+
 void LogStreamer::run() {
   while (!interrupt_->stopped()) {
     Status ended = connect_and_stream();
     encoder_.reset();
     pending_since_.reset();
+    blocked_.clear();  // not in the spool, so not confirmed: the server has it still
     tell([](LogStatus& s) { s.streaming = false; });
     if (interrupt_->stopped()) break;
     const Error why = ended.ok() ? Error{ErrorCode::kClosed, "the server ended the stream", ""} : ended.error();
     ReconnectReason reason = ended.ok() ? ReconnectReason::kTimelineEnd : reconnect_reason(why);
+    if (std::exchange(server_stops_, false)) reason = ReconnectReason::kShuttingDown;
     if (!ended.ok()) log::log_error(why);
     tell([&](LogStatus& s) {
       ++s.reconnects[std::string(reconnect_reason_name(reason))];
@@ -131,15 +183,6 @@ Result<PgConnection> LogStreamer::connect_primary() {
   if (options_.hosts.size() > 1) {
     STELE_TRY(std::vector<HostState> hosts, survey_hosts(options_.hosts, options, kConnectDeadline, interrupt_));
     STELE_TRY(chosen, choose_primary(hosts));
-    // The slot exists on every host, so that a promoted standby has kept the log.
-    for (std::size_t i = 0; i < hosts.size(); ++i) {
-      if (i == chosen || hosts[i].error) continue;
-      auto standby = PgConnection::connect(options_.hosts[i], options, clock_.steady_now() + kConnectDeadline, interrupt_);
-      if (!standby.ok()) continue;
-      if (auto made = ensure_slot(*standby, options_.slot, clock_.steady_now() + kQueryDeadline); !made.ok()) {
-        log::log_error(made.error().in("slot on a standby"), {{"host", hosts[i].address.label()}});
-      }
-    }
   }
   primary_label_ = options_.hosts[chosen].label();
   return PgConnection::connect(options_.hosts[chosen], options, clock_.steady_now() + kConnectDeadline, interrupt_);
@@ -194,6 +237,7 @@ Status LogStreamer::begin_branch(const BranchDecision& decision, const ServerFac
   next->begin = begin;
   next->overlap = Position{begin.value - begin.value % facts.segment_size};
   next->ask_timeline = facts.history.tli;
+  next->expected_of = next->stream;
   // Where the old branch stands is in the spool's last frame; it is noted before the new one takes its place.
   const auto last = spool_.last_frame();
   STELE_CHECK(state_.put_branch(next->signed_record, next->stream));
@@ -216,6 +260,49 @@ Status LogStreamer::begin_branch(const BranchDecision& decision, const ServerFac
   return {};
 }
 
+/// A branch that leaves its parent exactly where that one was streamed to must have the same log before it.
+void LogStreamer::expect_parents_join(Branch& branch, const std::vector<KnownBranch>& known) {
+  if (branch.record.parent == StreamId{} || branch.begin != branch.record.fork) return;
+  for (const KnownBranch& parent : known) {
+    if (parent.record.stream() != branch.record.parent || parent.end != branch.begin || !parent.join) continue;
+    branch.expected = parent.join;
+    branch.expected_of = branch.record.parent;
+  }
+}
+
+/// The spool has nothing of the branch: it is new, there is no spool, or it was lost. The log goes on from the lowest receiver that
+/// PostgreSQL can still serve; peers repair those below.
+Status LogStreamer::resume_without_spool(PgConnection& connection, const ServerFacts& facts, KnownBranch& branch) {
+  const StreamId stream = branch.record.stream();
+  std::vector<HeldLog> ends;
+  for (const auto& [receiver, logs] : held_) {
+    for (const HeldLog& log : logs) {
+      if (log.stream == stream) ends.push_back(log);
+    }
+  }
+  for (const auto& [receiver, mark] : state_.facts().receivers) {
+    if (held_.contains(receiver) || mark.stream != stream) continue;
+    ends.push_back({stream, mark.end, mark.end == branch.end ? branch.join : std::nullopt});
+  }
+  std::erase_if(ends, [&](const HeldLog& log) { return log.end <= branch.record.fork; });
+  const bool was_streamed = branch.end > branch.record.fork || !ends.empty();
+  if (was_streamed && spool_.on_disk() && !spool_.last_frame() && !std::exchange(told_spool_lost_, true)) {
+    STELE_CHECK(record_fact(format::FactKind::kStateLost, stream, {branch.end, branch.end}, 0, "the spool was lost"));
+  }
+  std::sort(ends.begin(), ends.end(), [](const HeldLog& a, const HeldLog& b) { return a.end < b.end; });
+  HeldLog chosen{stream, branch.record.fork, std::nullopt};
+  if (!ends.empty()) {
+    chosen = ends.back();
+    if (ends.front().end != ends.back().end) {
+      STELE_TRY(const Position served, slot_begin(connection, facts.segment_size, facts.flush));
+      chosen = *std::find_if(ends.begin(), std::prev(ends.end()), [&](const HeldLog& log) { return log.end >= served; });
+    }
+  }
+  branch.end = chosen.end;
+  branch.join = chosen.join;
+  return {};
+}
+
 Status LogStreamer::choose_branch(PgConnection& connection, const ServerFacts& facts, const ServerInfo& info) {
   AgentFacts agent = state_.facts();
   STELE_TRY(std::vector<KnownBranch> known, state_.known_branches());
@@ -231,6 +318,9 @@ Status LogStreamer::choose_branch(PgConnection& connection, const ServerFacts& f
   if (current != nullptr && current->record.lineage != facts.system_identifier && agent.enrolment != keys_.enrolment_id) {
     current = nullptr;  // enrolled again for another cluster
     known.clear();
+  }
+  if (current != nullptr && (!last || last->stream != current->record.stream())) {
+    STELE_CHECK(resume_without_spool(connection, facts, *current));
   }
   STELE_TRY(BranchDecision decision, decide_branch(known, current, facts));
   using Kind = BranchDecision::Kind;
@@ -250,9 +340,13 @@ Status LogStreamer::choose_branch(PgConnection& connection, const ServerFacts& f
       if (auto durable = spool_.last_durable_frame(); durable && durable->stream == branch_->stream) {
         policy_.spool_durable(durable->range.end, clock_.steady_now());
       }
+      // Without a spool nothing but the receivers holds what lies before; they hold it up to here.
+      if (!spool_.on_disk()) policy_.spool_durable(decision.begin, clock_.steady_now());
     }
     branch_->begin = decision.begin;
     branch_->expected = current->join;
+    branch_->expected_of = branch_->stream;
+    if (decision.begin == current->record.fork) expect_parents_join(*branch_, known);
     branch_->ask_timeline = decision.timeline;
     const Position first_segment{branch_->record.fork.value - branch_->record.fork.value % facts.segment_size};
     branch_->overlap = std::max(overlap_begin(decision.begin, facts.segment_size), first_segment);
@@ -262,19 +356,21 @@ Status LogStreamer::choose_branch(PgConnection& connection, const ServerFacts& f
     }
     return {};
   }
+  STELE_CHECK(check_old_branch_is_safe());
   if (decision.kind == Kind::kFirst || decision.kind == Kind::kFork) {
     STELE_TRY(decision.begin, slot_begin(connection, facts.segment_size, facts.flush));
   }
-  const std::optional<StreamId> old = agent.current;
-  STELE_CHECK(begin_branch(decision, facts, info, decision.begin));
-  force_fork_ = false;
   if (decision.kind == Kind::kFork) {
-    STELE_CHECK(record_fact(format::FactKind::kFork, old.value_or(StreamId{}), {decision.begin, decision.begin}, 0, decision.why));
-    tell([](LogStatus& s) { ++s.forks; });
+    STELE_CHECK(record_before_acting(format::FactKind::kFork, agent.current.value_or(StreamId{}), {decision.begin, decision.begin}, 0, decision.why));
   }
   if (decision.abandoned) {
-    STELE_CHECK(record_fact(format::FactKind::kAbandonedBranch, *decision.parent, *decision.abandoned, decision.abandoned->size(), decision.why));
+    STELE_CHECK(record_before_acting(format::FactKind::kAbandonedBranch, *decision.parent, *decision.abandoned, decision.abandoned->size(),
+                                     decision.why));
   }
+  STELE_CHECK(begin_branch(decision, facts, info, decision.begin));
+  expect_parents_join(*branch_, known);
+  force_fork_ = false;
+  if (decision.kind == Kind::kFork) tell([](LogStatus& status) { ++status.forks; });
   if (hooks_.need_snapshot) hooks_.need_snapshot(decision.why);
   return {};
 }
@@ -306,6 +402,12 @@ Status LogStreamer::renew_epoch() {
 }
 
 Status LogStreamer::connect_and_stream() {
+  // Where to go on is where the spool ends, so it must know what became of the last batch.
+  spool_.retry();
+  if (!spool_.settle(clock_.steady_now() + kSettleDeadline)) {
+    return Error{ErrorCode::kTemporary, "the spool's disk does not answer", "look at the disk of the spool directory"};
+  }
+  spool_failed_ = false;
   STELE_TRY(PgConnection connection, connect_primary());
   ServerInfo info;
   STELE_TRY(ServerFacts facts, read_facts(connection, info));
@@ -322,7 +424,7 @@ Status LogStreamer::connect_and_stream() {
   encoding.system_identifier = facts.system_identifier;
   encoding.on_record = hooks_.on_record;
   STELE_TRY(encoder_, LogEncoder::create(encoding, branch_->epoch.data_key, keys_.key.join_tag_key, branch_->overlap, branch_->begin, random_));
-  if (branch_->expected) encoder_->expect_join(*branch_->expected);
+  if (branch_->expected && branch_->overlap < branch_->begin) encoder_->expect_join(*branch_->expected, branch_->expected_of);
   tell([&](LogStatus& s) {
     s.host = primary_label_;
     s.timeline = branch_->ask_timeline;
@@ -356,15 +458,22 @@ Status LogStreamer::note_gap(const Error& why) {
   STELE_TRY(PgConnection sql, PgConnection::connect(connection.address(), ConnectOptions{.application_name = options_.application_name},
                                                     clock_.steady_now() + kConnectDeadline, interrupt_));
   auto slot = read_slot(sql, options_.slot, clock_.steady_now() + kQueryDeadline);
-  if (slot.ok() && slot->invalidated()) {
+  const bool invalidated = slot.ok() && slot->invalidated();
+  Position lost_from = branch_->begin;
+  if (const auto last = spool_.last_frame(); last && last->stream == branch_->stream) lost_from = std::max(lost_from, last->range.end);
+  STELE_CHECK(check_old_branch_is_safe());
+  if (invalidated) {
+    // Where the new slot will begin is not known yet; the log behind `lost_from` is lost either way.
+    STELE_CHECK(record_before_acting(format::FactKind::kGap, branch_->stream, {lost_from, facts.flush}, facts.flush - lost_from, why.what));
     STELE_CHECK(drop_slot(connection, options_.slot, clock_.steady_now() + kQueryDeadline));
     STELE_TRY([[maybe_unused]] const SlotCreated made, ensure_slot(connection, options_.slot, clock_.steady_now() + kQueryDeadline));
   }
   STELE_TRY(const Position from, slot_begin(connection, facts.segment_size, facts.flush));
-  const Position lost_from = branch_->begin;
-  if (from <= lost_from) return why;  // it can be served after all: try again
-  STELE_CHECK(record_fact(format::FactKind::kGap, branch_->stream, {lost_from, from}, from - lost_from, why.what));
-  tell([](LogStatus& s) { ++s.gaps; });
+  if (!invalidated) {
+    if (from <= lost_from) return why;  // it can be served after all: try again
+    STELE_CHECK(record_before_acting(format::FactKind::kGap, branch_->stream, {lost_from, from}, from - lost_from, why.what));
+  }
+  tell([](LogStatus& status) { ++status.gaps; });
   BranchDecision decision;
   decision.kind = BranchDecision::Kind::kFork;
   decision.why = fmt::format("the log between {} and {} is lost", lost_from.to_string(), from.to_string());
@@ -386,35 +495,36 @@ Status LogStreamer::stream_branch(PgConnection connection) {
   tell([](LogStatus& s) { s.streaming = true; });
   last_frame_at_ = clock_.steady_now();
   Status ended = pump_events(stream);
-  if (ended.ok() || ended.error().code == ErrorCode::kCancelled) {
-    // An orderly end: what was read is sealed, so that nothing has to be read again.
-    std::vector<format::Frame> frames;
-    if (encoder_->resumed()) STELE_CHECK(encoder_->end_object(frames));
-    STELE_CHECK(push(std::move(frames)));
-  }
-  return ended;
+  // What was read is the server's log, also when it dies now: it is sealed and sent, unless the log or the spool itself is what failed.
+  const bool broken = !ended.ok() && (ended.error().code == ErrorCode::kFork || ended.error().code == ErrorCode::kDamaged ||
+                                      ended.error().code == ErrorCode::kUnsupported || ended.error().code == ErrorCode::kProtocol);
+  if (broken || spool_failed_ || !encoder_->resumed()) return ended;
+  std::vector<format::Frame> frames;
+  Status sealed = encoder_->end_object(frames);
+  if (sealed.ok()) sealed = push(std::move(frames));
+  return ended.ok() ? sealed : ended;
 }
 
 Status LogStreamer::pump_events(WalStream& stream) {
   while (!interrupt_->stopped()) {
     Position confirmed;
-    std::optional<bool> transition;
     {
       std::lock_guard lock(mutex_);
       policy_.tick(clock_.steady_now());
       confirmed = policy_.confirmed();
-      transition = policy_.take_transition();
+      if (auto change = policy_.take_transition()) transition_ = change;
       status_.server_end = stream.server_end();
       status_.server_time = stream.server_time();
-      status_.spool_full = !blocked_.empty();
+      status_.spool_full = !blocked_.empty() || spool_.stalled();
     }
-    if (transition) {
-      STELE_CHECK(record_fact(*transition ? format::FactKind::kDegraded : format::FactKind::kDegradedEnd, branch_->stream, {confirmed, confirmed}, 0,
-                              *transition ? "commits are confirmed by the spool alone" : "the quorum is back"));
+    if (transition_) {
+      STELE_CHECK(record_fact(*transition_ ? format::FactKind::kDegraded : format::FactKind::kDegradedEnd, branch_->stream, {confirmed, confirmed}, 0,
+                              *transition_ ? "commits are confirmed by the spool alone" : "the quorum is back"));
+      transition_.reset();
     }
     if (spool_failed_.exchange(false)) return Error{ErrorCode::kIo, "the spool failed", "look at the disk of the spool directory"};
     if (confirmed.value != 0) STELE_CHECK(stream.send_status(confirmed));
-    if (!blocked_.empty()) {
+    if (!blocked_.empty() || spool_.stalled()) {
       STELE_CHECK(drain_blocked(stream));
       continue;
     }
@@ -442,6 +552,7 @@ Status LogStreamer::pump_events(WalStream& stream) {
       log::info("timeline ended", {{"next", end->next_timeline}, {"switch_point", end->switch_point}});
       return {};
     } else if (std::get_if<ServerShutdown>(&event) != nullptr) {
+      server_stops_ = true;
       return Error{ErrorCode::kTemporary, "the server is shutting down", ""};
     }
     STELE_CHECK(flush_if_due(true));
@@ -514,15 +625,20 @@ Status LogStreamer::push(std::vector<format::Frame> frames) {
 }
 
 Status LogStreamer::drain_blocked(WalStream& stream) {
+  spool_.retry();
   Status taken = spool_.append(blocked_);
   if (taken.ok()) {
     blocked_.clear();
-    return {};
+    if (!spool_.stalled()) return {};
+  } else if (taken.error().code != ErrorCode::kLimit && taken.error().code != ErrorCode::kDiskFull) {
+    return taken;
   }
-  if (taken.error().code != ErrorCode::kLimit && taken.error().code != ErrorCode::kDiskFull) return taken;
   // Never drop: nothing more is read, so nothing more is confirmed, until there is room again.
   STELE_TRY([[maybe_unused]] WalEvent event, stream.hold(clock_.steady_now() + kHoldStep));
-  if (std::get_if<ServerShutdown>(&event) != nullptr) return Error{ErrorCode::kTemporary, "the server is shutting down", ""};
+  if (std::get_if<ServerShutdown>(&event) != nullptr) {
+    server_stops_ = true;
+    return Error{ErrorCode::kTemporary, "the server is shutting down", ""};
+  }
   return {};
 }
 

@@ -15,6 +15,7 @@
 #include "agent/spool/ack_policy.h"
 #include "agent/spool/agent_state.h"
 #include "agent/spool/frame_spool.h"
+#include "agent/stream/standby_slots.h"
 #include "core/format/fact.h"
 
 namespace stele::agent {
@@ -80,6 +81,15 @@ class LogStreamer {
               RandomSource& random, Hooks hooks);
   ~LogStreamer();
 
+  /// What a receiver holds of a stream, for a start without a spool (mode "none", or the spool was lost): the log goes on from there.
+  struct HeldLog {
+    StreamId stream;
+    Position end;
+    std::optional<JoinTag> join;
+  };
+  /// What the receiver said at this start; before start(). For one that did not answer, the state's own note counts.
+  void receiver_holds(const std::string& receiver, std::vector<HeldLog> held);
+
   /// Starts the thread. `generation` was made durable before.
   Status start(Generation generation);
   /// Seals what is there, ends the thread. Idempotent.
@@ -104,6 +114,10 @@ class LogStreamer {
   Result<ServerFacts> read_facts(PgConnection& connection, ServerInfo& info);
   Status choose_branch(PgConnection& connection, const ServerFacts& facts, const ServerInfo& info);
   Status begin_branch(const BranchDecision& decision, const ServerFacts& facts, const ServerInfo& info, Position begin);
+  Status resume_without_spool(PgConnection& connection, const ServerFacts& facts, KnownBranch& branch);
+  static void expect_parents_join(Branch& branch, const std::vector<KnownBranch>& known);
+  Status check_old_branch_is_safe();
+  Status record_before_acting(format::FactKind kind, const StreamId& stream, PositionRange range, std::uint64_t value, std::string note);
   Result<Position> slot_begin(const PgConnection& connection, std::uint64_t segment_size, Position flush);
   Status renew_epoch();
   Status stream_branch(PgConnection connection);
@@ -134,7 +148,13 @@ class LogStreamer {
   Instant last_frame_at_{};
   bool force_fork_ = false;
   bool skip_overlap_ = false;  ///< the segment before a boundary is gone: no overlap check this time
+  bool server_stops_ = false;
+  std::optional<bool> transition_;  ///< degraded or back, not in the ledger yet
+  std::map<std::string, std::vector<HeldLog>> held_;
+  std::optional<format::Fact> recorded_;  ///< the last one of record_before_acting
+  bool told_spool_lost_ = false;
   ReconnectPolicy reconnect_;
+  std::unique_ptr<StandbySlots> standby_slots_;
   std::string primary_label_;
 
   mutable std::mutex mutex_;

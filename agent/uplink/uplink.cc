@@ -147,7 +147,10 @@ net::Task<Status> Uplink::introduce(client::ReceiverConnection& connection) {
   STELE_CO_CHECK(co_await put_record(connection, identity_.recipients));
   check_rollback(held);
   std::map<StreamId, FrameSpool::Held> by_stream;
-  for (const protocol::StreamState& s : held.streams) by_stream[s.stream] = {s.object, s.frame, s.durable_end};
+  for (const protocol::StreamState& s : held.streams) {
+    by_stream[s.stream] = {s.object, s.frame, s.durable_end};
+    if (callbacks_.on_durable) callbacks_.on_durable(receiver_, s.stream, s.durable_end, s.head);
+  }
   FrameSpool::Resume resume = spool_.resume(by_stream);
   cursor_ = resume.after;
   {
