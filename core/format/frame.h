@@ -19,7 +19,7 @@ struct FrameHeader {
   crypto::SuiteId suite = crypto::SuiteId::kAes256GcmSha256;
   Engine engine = Engine::kPostgres;
   FrameKind kind = FrameKind::kLog;
-  bool context_reset = false;  ///< the compressed bytes need no earlier frame of the object
+  bool context_reset = false;  ///< compressed by itself (a whole zstd frame); else in the context of the object's earlier frames
   bool last = false;           ///< no frame of this object follows
   StreamId stream;
   Generation generation;

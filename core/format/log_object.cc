@@ -31,7 +31,7 @@ Result<Frame> LogObjectSealer::seal(FrameKind kind, Position end, ByteView conte
   FrameHeader h;
   h.suite = options_.suite->id();
   h.kind = kind;
-  h.context_reset = number_ == 0 || options_.compression.scope == compress::ContextScope::kFrame;
+  h.context_reset = kind == FrameKind::kLog && options_.compression.scope == compress::ContextScope::kFrame;
   h.last = kind == FrameKind::kIndex;
   h.stream = options_.stream;
   h.generation = options_.generation;
@@ -103,9 +103,9 @@ Status LogObjectOpener::open_log(const Frame& frame, Bytes& out) {
   ByteView content;
   STELE_TRY(const Bytes plain, open(frame, content));
   if (frame.header().kind != FrameKind::kLog) return {};
-  // Scope kObject reads both kinds of objects: with scope kFrame every frame starts the context anew.
-  if (frame.header().context_reset) decompressor_.begin_object();
-  return decompressor_.decompress(content, frame.header().raw_size(), out);
+  compress::FrameDecompressor& decompressor = frame.header().context_reset ? single_frames_ : object_frames_;
+  if (frame.header().context_reset) decompressor.begin_object();
+  return decompressor.decompress(content, frame.header().raw_size(), out);
 }
 
 Result<IndexBlock> LogObjectOpener::open_index(const Frame& frame) {

@@ -71,7 +71,8 @@ class LogObjectOpener {
   explicit LogObjectOpener(crypto::Opener opener) : opener_(std::move(opener)) {}
   Result<Bytes> open(const Frame& frame, ByteView& content);
   crypto::Opener opener_;
-  compress::FrameDecompressor decompressor_;
+  compress::FrameDecompressor object_frames_{compress::ContextScope::kObject};
+  compress::FrameDecompressor single_frames_{compress::ContextScope::kFrame};
 };
 
 /// Computes join tags: keyed hash of stream, position and the log bytes from the start of the WAL segment to it. At a segment's first

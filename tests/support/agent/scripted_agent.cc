@@ -164,7 +164,6 @@ Bytes ScriptedAgent::manifest(const std::vector<Digest>& lists, std::uint64_t na
   reference.stream = stream;
   reference.generation = generation;
   reference.epoch = epoch_id;
-  reference.object = random.draw<ObjectId>();
   reference.snapshot = random.draw<SnapshotId>();
   reference.start = range.begin;
   reference.stop = range.end;
@@ -173,12 +172,7 @@ Bytes ScriptedAgent::manifest(const std::vector<Digest>& lists, std::uint64_t na
   reference.finished = clock;
   reference.chunk_count = names;
   reference.lists = lists;
-  format::ManifestSealed sealed;
-  sealed.start = range.begin;
-  sealed.stop = range.end;
-  sealed.chunk_count = names;
-  sealed.lists_digest = format::digest_of_lists(lists);
-  return must(format::make_manifest(reference, sealed, secrets_.data, key)).bytes;
+  return must(format::make_manifest(reference, {}, secrets_.data, key, random)).bytes;
 }
 
 Bytes ScriptedAgent::fact(format::FactKind kind, std::string note) {
