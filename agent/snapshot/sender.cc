@@ -31,6 +31,7 @@ bool worth_retrying(const Error& error) {
     case ErrorCode::kUnreachable:
     case ErrorCode::kProtocol:
     case ErrorCode::kIo:
+    case ErrorCode::kCancelled:  // another call found the line broken and closed it; stop() was asked for before
       return true;
     default:
       return false;

@@ -113,7 +113,8 @@ Status TarReader::on_header() {
                    "PostgreSQL writes files, directories and links only"};
   }
   if (entry.path.starts_with("./")) entry.path.erase(0, 2);  // PostgreSQL sends "./pg_wal/archive_status"
-  if (entry.type == TarType::kDirectory && entry.path.ends_with('/')) entry.path.pop_back();
+  // Directories and links to them, which are all of PostgreSQL's links, end with a slash (port/tar.c, tarCreateHeader).
+  if (entry.type != TarType::kFile && entry.path.ends_with('/')) entry.path.pop_back();
   if (!safe_path(entry.path)) return damaged("a name that is empty, absolute or leads upwards");
   auto mode = number_field(h, 100, 8), size = number_field(h, 124, 12), mtime = number_field(h, 136, 12);
   if (!mode || !size || !mtime) return damaged("a header field that is not a number");

@@ -19,7 +19,7 @@ class TarWriter {
     return *this;
   }
   TarWriter& directory(std::string_view path) { return header(path, '5', 0, ""); }
-  TarWriter& link(std::string_view path, std::string_view target) { return header(path, '2', 0, target); }
+  TarWriter& link(std::string_view path, std::string_view target) { return header(std::string(path) + '/', '2', 0, target); }
   /// The archive with its two zero blocks.
   Bytes finish() {
     out_.resize(out_.size() + 1024);

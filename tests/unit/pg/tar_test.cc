@@ -57,7 +57,7 @@ Bytes sample(bool with_end) {
   append(out, Bytes(513, 'a'));
   append(out, Bytes(511, 0));
   append(out, header("empty", '0', "00000000000"));
-  append(out, header("pg_tblspc/16400", '2', "00000000000", "/srv/space"));
+  append(out, header("pg_tblspc/16400/", '2', "00000000000", "/srv/space"));
   if (with_end) append(out, Bytes(1024, 0));
   return out;
 }
