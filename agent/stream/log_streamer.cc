@@ -164,7 +164,11 @@ void LogStreamer::run() {
     const Error why = ended.ok() ? Error{ErrorCode::kClosed, "the server ended the stream", ""} : ended.error();
     ReconnectReason reason = ended.ok() ? ReconnectReason::kTimelineEnd : reconnect_reason(why);
     if (std::exchange(server_stops_, false)) reason = ReconnectReason::kShuttingDown;
-    if (!ended.ok()) log::log_error(why);
+    // No host was a primary, or a branch or a fact waits: it can change at any moment, and commits may be waiting.
+    if (!ended.ok() && why.code == ErrorCode::kTemporary && reason == ReconnectReason::kOther) reason = ReconnectReason::kStartingUp;
+    // Decided already: the next attempt begins the new branch.
+    if (force_fork_ || (!ended.ok() && why.code == ErrorCode::kGap)) reason = ReconnectReason::kLost;
+    if (!ended.ok() && why.to_string() != status().last_error) log::log_error(why);
     tell([&](LogStatus& s) {
       ++s.reconnects[std::string(reconnect_reason_name(reason))];
       s.last_error = ended.ok() ? "" : why.to_string();
