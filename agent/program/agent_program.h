@@ -1,0 +1,90 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/log/agent_keys.h"
+#include "agent/snapshot/service.h"
+#include "agent/stream/log_streamer.h"
+#include "agent/uplink/uplink.h"
+#include "core/config/agent_config.h"
+#include "core/crypto/random.h"
+#include "core/net/http_server.h"
+#include "core/net/runtime.h"
+
+namespace stele::agent {
+
+/// The running agent as it stands; a copy for status, metrics and the status message.
+struct AgentView {
+  LogStatus log;
+  std::vector<UplinkState> uplinks;
+  SnapshotStatus snapshot;
+  Generation generation;
+  std::uint64_t spool_bytes = 0, spool_disk_bytes = 0, spool_capacity = 0;
+  bool spool_failed = false;
+  net::TlsFacts tls;
+  Timestamp now;
+};
+
+/// The agent: spool, log, uplinks and snapshots put together. One in a process.
+class AgentProgram {
+ public:
+  /// Opens everything that needs no network: keys, TLS material, spool, state. Errors are the first thing an operator sees.
+  static Result<std::unique_ptr<AgentProgram>> open(config::AgentConfig config);
+  ~AgentProgram();
+
+  /// Runs until SIGTERM or SIGINT.
+  Status run();
+
+  AgentView view() const;
+  const config::AgentConfig& config() const { return config_; }
+  SnapshotService& snapshots() { return *snapshots_; }
+
+ private:
+  explicit AgentProgram(config::AgentConfig config);
+  Status open_parts();
+  void make_uplinks();
+  Status make_snapshots();
+  Result<SnapshotContext> snapshot_context();
+  net::Task<Status> main();
+  net::Task<Generation> choose_generation();
+  net::Task<void> housekeeping();
+  net::Task<void> finish();
+  void release_spool();
+  void save_marks();
+  void post_status();
+  Status start_http();
+
+  config::AgentConfig config_;
+  mutable SystemClock clock_;
+  crypto::SodiumRandom random_;
+  io::PosixFileSystem fs_;
+  std::optional<AgentKeys> keys_;
+  std::shared_ptr<const crypto::SigningKey> signing_;
+  std::unique_ptr<AgentState> state_;
+  std::unique_ptr<FrameSpool> spool_;
+  std::shared_ptr<net::TlsContext> tls_;
+  std::shared_ptr<net::SessionRegistry> sessions_;
+  AgentIdentity identity_;
+  net::Runtime runtime_{2};
+  std::shared_ptr<PageImages> page_images_;
+  std::shared_ptr<SharedBandwidth> bandwidth_;
+  std::unique_ptr<LogStreamer> log_;
+  std::vector<std::shared_ptr<Uplink>> uplinks_;
+  std::unique_ptr<SnapshotService> snapshots_;
+  std::unique_ptr<class AgentMetrics> metrics_;
+  std::unique_ptr<class ControlServer> control_;
+  std::unique_ptr<net::HttpServer> http_;
+  std::vector<ServerAddress> snapshot_hosts_;
+  Generation generation_;
+  std::atomic<bool> stopping_{false};
+  boost::asio::steady_timer tick_;
+  boost::asio::cancellation_signal watch_stop_;
+  std::map<std::string, ReceiverMark> saved_marks_;
+};
+
+/// DIRECTORY/control.sock of the spool's directory: how `status` and `snapshot` reach the running agent.
+std::string control_socket_path(const config::AgentConfig& config);
+
+}  // namespace stele::agent

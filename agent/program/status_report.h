@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+
+#include "agent/program/agent_program.h"
+#include "core/format/status.h"
+
+namespace stele::agent {
+
+/// What receivers keep and export for this site.
+format::StatusMessage status_message(const AgentView& view, const config::AgentConfig& config);
+
+/// The same facts for `status`: one JSON object.
+std::string status_json(const AgentView& view, const config::AgentConfig& config);
+/// The object of status_json as lines for people.
+std::string status_text(const std::string& json);
+
+/// Newest moment that is off-site and durable: the recovery point. Seconds between it and now; 0 when the source is idle and caught up.
+double recovery_point_seconds(const AgentView& view);
+
+}  // namespace stele::agent
