@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 
+#include "agent/check/command.h"
 #include "agent/program/commands.h"
 #include "core/config/cli.h"
 
@@ -11,6 +12,8 @@ int main(int argc, char** argv) {
 
   CLI::App* run = app.add_subcommand("run", "protect the database until stopped");
   cli::add_examples(*run, {"stele-agent --config /etc/stele/agent.toml run"});
+  CLI::App* check = app.add_subcommand("check", "whether everything is as it must be, with what to do");
+  cli::add_examples(*check, {"stele-agent check", "stele-agent check --json"});
   CLI::App* status = app.add_subcommand("status", "how the running agent stands");
   cli::add_examples(*status, {"stele-agent status", "stele-agent status --json"});
   CLI::App* snapshot = app.add_subcommand("snapshot", "take a snapshot now and wait for it");
@@ -27,6 +30,7 @@ int main(int argc, char** argv) {
   if (const int code = cli::parse(app, argc, argv, common); code >= 0) return code;
   auto config = config::load_agent_config(common.config);
   if (!config.ok()) return cli::report("stele-agent", config.error(), common.json);
+  if (check->parsed()) return agent::check_command(*config, common.json);
   if (run->parsed()) return agent::run_command(*config, common.json);
   if (status->parsed()) return agent::status_command(*config, common.json);
   if (snapshot->parsed()) return agent::snapshot_command(*config, full, common.json);

@@ -207,12 +207,15 @@ Status AgentProgram::run() {
 net::Task<Generation> AgentProgram::choose_generation() {
   Generation highest = state_->facts().generation;
   for (const config::ReceiverEndpoint& receiver : config_.receivers) {
-    auto seen = co_await query_generation(runtime_.executor(), tls_, sessions_, receiver.name, receiver.address.to_string(), identity_);
-    if (seen.ok()) {
-      highest = std::max(highest, *seen);
-    } else {
-      log::log_error(seen.error().in("asking for the highest generation"), {{"receiver", receiver.name}});
+    auto seen = co_await query_receiver(runtime_.executor(), tls_, sessions_, receiver.name, receiver.address.to_string(), identity_);
+    if (!seen.ok()) {
+      log::log_error(seen.error().in("asking what the receiver holds"), {{"receiver", receiver.name}});
+      continue;
     }
+    highest = std::max(highest, seen->highest_generation);
+    std::vector<LogStreamer::HeldLog> held;
+    for (const protocol::StreamState& s : seen->streams) held.push_back({s.stream, s.durable_end, s.join});
+    log_->receiver_holds(receiver.name, std::move(held));
   }
   highest = std::max(highest, Generation{keys_->enrolment.first_generation.value == 0 ? 0 : keys_->enrolment.first_generation.value - 1});
   co_return Generation{highest.value + 1};

@@ -292,9 +292,9 @@ void Uplink::on_ack(const protocol::Ack& ack) {
   if (callbacks_.on_durable) callbacks_.on_durable(receiver_, stream, ack.end, ack.head);
 }
 
-net::Task<Result<Generation>> query_generation(asio::any_io_executor pool, std::shared_ptr<net::TlsContext> tls,
-                                               std::shared_ptr<net::SessionRegistry> sessions, std::string receiver, std::string address,
-                                               const AgentIdentity& identity) {
+net::Task<Result<protocol::DatabaseState>> query_receiver(asio::any_io_executor pool, std::shared_ptr<net::TlsContext> tls,
+                                                          std::shared_ptr<net::SessionRegistry> sessions, std::string receiver,
+                                                          std::string address, const AgentIdentity& identity) {
   client::ConnectionOptions options = connection_options(receiver, address, identity.instance);
   auto opened = co_await client::ReceiverConnection::open(pool, tls, sessions, std::move(options), client::ConnectionEvents{});
   if (!opened.ok()) co_return std::move(opened).error();
@@ -302,9 +302,9 @@ net::Task<Result<Generation>> query_generation(asio::any_io_executor pool, std::
   auto body = co_await connection->call(MessageType::kQueryDatabase, protocol::encode_database(identity.database), MessageType::kDatabaseState,
                                         net::deadline_in(kRequestDeadline));
   STELE_CO_TRY(const Bytes state_body, std::move(body));
-  STELE_CO_TRY(const protocol::DatabaseState held, protocol::read_database_state(state_body));
+  STELE_CO_TRY(protocol::DatabaseState held, protocol::read_database_state(state_body));
   connection->close();
-  co_return held.highest_generation;
+  co_return held;
 }
 
 }  // namespace stele::agent

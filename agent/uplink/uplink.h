@@ -110,9 +110,9 @@ class Uplink : public std::enable_shared_from_this<Uplink> {
   std::atomic<bool> stopping_{false};
 };
 
-/// Asks a receiver for the highest generation of this database, without opening a stream: the agent's own is one more.
-[[nodiscard]] net::Task<Result<Generation>> query_generation(boost::asio::any_io_executor pool, std::shared_ptr<net::TlsContext> tls,
-                                                             std::shared_ptr<net::SessionRegistry> sessions, std::string receiver,
-                                                             std::string address, const AgentIdentity& identity);
+/// Asks a receiver what it holds of this database, without opening a stream: the agent's generation is one more than the highest seen.
+[[nodiscard]] net::Task<Result<protocol::DatabaseState>> query_receiver(boost::asio::any_io_executor pool, std::shared_ptr<net::TlsContext> tls,
+                                                                        std::shared_ptr<net::SessionRegistry> sessions, std::string receiver,
+                                                                        std::string address, const AgentIdentity& identity);
 
 }  // namespace stele::agent
