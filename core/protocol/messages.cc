@@ -43,7 +43,7 @@ bool is_shown(std::string_view in) { return in.size() <= kMaxText && is_one_line
 /// A name of an object in a store, or the front of one (core/format/object_names.h): letters, digits and "/._-"; no part is "." or "..",
 /// so that it may safely be a path beneath a directory.
 bool is_object_name(std::string_view in, bool whole) {
-  if (in.size() > kMaxObjectName || (whole && in.empty()) || in.starts_with('/')) return false;
+  if (in.size() > kMaxObjectName || (whole && in.empty()) || in.starts_with('/') || (whole && in.ends_with('/'))) return false;
   for (char c : in) {
     const bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' || c == '.' || c == '_' || c == '-';
     if (!ok) return false;
@@ -52,7 +52,6 @@ bool is_object_name(std::string_view in, bool whole) {
     const std::string_view part = in.substr(0, in.find('/'));
     if (part == "." || part == ".." || (part.empty() && whole)) return false;
     in.remove_prefix(std::min(in.size(), part.size() + 1));
-    if (whole && in.empty() && part.empty()) return false;
   }
   return true;
 }
