@@ -53,6 +53,7 @@ listen = "127.0.0.1:{}"
 ca = "{}"
 certificate = "{}"
 key = "{}"
+crl = "{}"
 [keys]
 signing_key = "{}"
 [store]
@@ -73,7 +74,7 @@ name = "{}"
 databases = ["{}"]
 authorities = ["office"]
 {}
-)", port_, tls.ca_file, tls.certificate_file, tls.key_file, (directory / "receiver.key").string(), store().string(), metrics_port_,
+)", port_, tls.ca_file, tls.certificate_file, tls.key_file, ca_->write_crl(), (directory / "receiver.key").string(), store().string(), metrics_port_,
                                                             to_hex(agent.authority.verify_key().bytes()), agent.database.site, agent.database.database, more_config);
 }
 
@@ -199,6 +200,12 @@ Status AgentLine::send_frame(const format::Frame& frame) {
   const Bytes encoded = frame.encode();
   std::vector<ByteView> pieces = {ByteView(encoded)};
   return thread_.run(connection_->send(protocol::MessageType::kFrame, std::move(pieces), net::deadline_in(std::chrono::seconds(20))));
+}
+
+Status AgentLine::send_status(const Bytes& record) {
+  if (!connection_) return opened;
+  std::vector<ByteView> pieces = {ByteView(record)};
+  return thread_.run(connection_->send(protocol::MessageType::kStatus, std::move(pieces), net::deadline_in(std::chrono::seconds(20))));
 }
 
 bool AgentLine::wait_acknowledged(Position position) {

@@ -87,6 +87,7 @@ class AgentLine {
   Result<Bytes> call(protocol::MessageType type, Bytes body, protocol::MessageType expected);
   Result<net::Message> request(protocol::MessageType type, ByteView body);
   Status send_frame(const format::Frame& frame);
+  Status send_status(const Bytes& record);
   /// Waits until this position is acknowledged; false when the session ended before, or after 20 s.
   bool wait_acknowledged(Position position);
   Position acknowledged();

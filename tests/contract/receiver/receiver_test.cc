@@ -209,10 +209,31 @@ TEST_F(ReceiverTest, RubbishAndHalfMessagesEndOnlyTheirSession) {
 }
 
 TEST_F(ReceiverTest, ARevokedCertificateLosesItsSession) {
-  // Without a list in the configuration nothing is revoked; `check` says so.
+  auto stolen = agent_tls();
+  AgentLine line(net, receiver, stolen, Purpose::kLog);
+  must(line.introduce(agent));
+  receiver.ca().revoke("peer1");
+  receiver.ca().write_crl();
+  ASSERT_TRUE(line.wait_end()) << "the list is looked at every few seconds";
+  AgentLine again(net, receiver, stolen, Purpose::kLog);
+  EXPECT_FALSE(again.opened.ok());
+  AgentLine other(net, receiver, agent_tls(), Purpose::kLog);
+  EXPECT_TRUE(other.opened.ok());
+}
+
+TEST_F(ReceiverTest, CheckNamesWhatIsWrong) {
+  EXPECT_EQ(receiver.command({"check"}).first, 0) << receiver.command({"check"}).second;
+  EXPECT_EQ(receiver.stop(), 0);
+  std::filesystem::permissions(receiver.directory / "receiver.key", std::filesystem::perms(0644));
   const auto [code, text] = receiver.command({"check"});
-  EXPECT_NE(text.find("revocation list"), std::string::npos);
-  EXPECT_EQ(code, 0) << text;
+  EXPECT_EQ(code, 1);
+  EXPECT_NE(text.find("chmod 600"), std::string::npos) << text;
+  EXPECT_EQ(receiver.command({"run"}).first, 2) << "a key that others may read is a configuration error";
+}
+
+TEST_F(ReceiverTest, TwoReceiversDoNotShareAStore) {
+  const auto [code, text] = receiver.command({"run"});
+  EXPECT_EQ(code, 75) << text;
 }
 
 TEST_F(ReceiverTest, MetricsAndStatusTellWhatIsHeld) {
@@ -222,11 +243,13 @@ TEST_F(ReceiverTest, MetricsAndStatusTellWhatIsHeld) {
   must(line.send_frame(agent.log_frame(5000)));
   ASSERT_TRUE(line.wait_acknowledged(agent.position()));
   const Bytes status = agent.status({{"spool_bytes", 4242}, {"reconnects_total", 3}});
-  ASSERT_EQ(line.request(MessageType::kStatus, status).ok(), false) << "a status has no answer; the deadline passes or the next request comes first";
+  must(line.send_status(status));
+  // Behind the next answer the status was taken.
+  must(line.call(MessageType::kQueryDatabase, protocol::encode_database(agent.database), MessageType::kDatabaseState));
   const std::string page = receiver.get("/metrics");
-  EXPECT_NE(page.find("stele_receiver_frames_total{database=\"registry\",site=\"440000\"} 1"), std::string::npos) << page;
-  EXPECT_NE(page.find("stele_agent_spool_bytes{database=\"registry\",site=\"440000\"} 4242"), std::string::npos);
-  EXPECT_NE(page.find("stele_agent_reconnects{database=\"registry\",site=\"440000\"} 3"), std::string::npos);
+  EXPECT_NE(page.find("stele_receiver_frames_total{site=\"440000\",database=\"registry\"} 1"), std::string::npos) << page;
+  EXPECT_NE(page.find("stele_agent_spool_bytes{site=\"440000\",database=\"registry\"} 4242"), std::string::npos);
+  EXPECT_NE(page.find("stele_agent_reconnects{site=\"440000\",database=\"registry\"} 3"), std::string::npos);
   EXPECT_NE(page.find("stele_receiver_ack_latency_seconds_count"), std::string::npos);
   EXPECT_NE(page.find("stele_receiver_certificate_expiry_seconds"), std::string::npos);
   EXPECT_NE(page.find("stele_build_info"), std::string::npos);
