@@ -6,12 +6,16 @@ namespace stele::agent {
 namespace {
 
 /// What may go at once after a pause: a twentieth of a second, but at least one slice.
-std::uint64_t burst_of(std::uint64_t rate) { return std::max<std::uint64_t>(rate / 20, SharedBandwidth::kSlice); }
+std::uint64_t burst_of(std::uint64_t rate) {
+  return std::max<std::uint64_t>(rate / 20, SharedBandwidth::kSlice);
+}
 
 }  // namespace
 
 SharedBandwidth::SharedBandwidth(config::BandwidthPlan plan, Clock& clock)
-    : plan_(std::move(plan)), clock_(clock), bucket_(plan_.limit_at(clock.now()), burst_of(plan_.limit_at(clock.now())), clock.steady_now()) {}
+    : plan_(std::move(plan)),
+      clock_(clock),
+      bucket_(plan_.limit_at(clock.now()), burst_of(plan_.limit_at(clock.now())), clock.steady_now()) {}
 
 void SharedBandwidth::follow_plan() {
   const std::uint64_t rate = plan_.limit_at(clock_.now());

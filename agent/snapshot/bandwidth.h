@@ -8,15 +8,16 @@
 
 namespace stele::agent {
 
-/// The configured bandwidth of this agent's line, shared by the change log and the snapshot: the log never waits, what it sends is
-/// taken from what the snapshot may send. Thread-safe.
+/// The configured bandwidth of this agent's line, shared by the change log and the snapshot: the log never waits, what
+/// it sends is taken from what the snapshot may send. Thread-safe.
 class SharedBandwidth {
  public:
   SharedBandwidth(config::BandwidthPlan plan, Clock& clock);
 
   /// The log sent so many bytes: counted, never delayed.
   void log_sent(std::uint64_t bytes);
-  /// How many of `wanted` bytes (at least 1) may go now: all where there is no limit, else at most kSlice; 0: ask again after `wait`.
+  /// How many of `wanted` bytes (at least 1) may go now: all where there is no limit, else at most kSlice; 0: ask again
+  /// after `wait`.
   std::size_t take(std::size_t wanted, std::chrono::nanoseconds& wait);
 
   /// Bytes per second now, 0: no limit.

@@ -27,9 +27,15 @@ Status Chunker::on_entry(const pg::TarEntry& tar) {
   entry.mode = tar.mode;
   entry.modified = tar.mtime;
   switch (tar.type) {
-    case pg::TarType::kFile: entry.type = format::FileType::kFile; break;
-    case pg::TarType::kDirectory: entry.type = format::FileType::kDirectory; break;
-    case pg::TarType::kSymlink: entry.type = format::FileType::kSymlink; break;
+    case pg::TarType::kFile:
+      entry.type = format::FileType::kFile;
+      break;
+    case pg::TarType::kDirectory:
+      entry.type = format::FileType::kDirectory;
+      break;
+    case pg::TarType::kSymlink:
+      entry.type = format::FileType::kSymlink;
+      break;
   }
   const bool strange_link = tar.type == pg::TarType::kSymlink && (tablespace_ != 0 || !is_tablespace_link(tar.path));
   if (strange_link || !format::is_safe_relative_path(tar.path)) {
@@ -42,7 +48,8 @@ Status Chunker::on_entry(const pg::TarEntry& tar) {
   if (tar.type != pg::TarType::kFile) return {};
   is_label_ = tablespace_ == 0 && tar.path == "backup_label";
   if (!options_.check_pages) return {};
-  relation_ = pg::parse_relation_path(tablespace_ == 0 ? tar.path : fmt::format("{}{}/{}", kTablespaces, tablespace_, tar.path));
+  relation_ = pg::parse_relation_path(tablespace_ == 0 ? tar.path
+                                                       : fmt::format("{}{}/{}", kTablespaces, tablespace_, tar.path));
   if (relation_ && !pages_matter(*relation_)) relation_.reset();
   return {};
 }
@@ -82,13 +89,15 @@ Status Chunker::on_data(ByteView bytes) {
 }
 
 Status Chunker::cut() {
-  if (entry_.chunks == UINT32_MAX) return Error{ErrorCode::kLimit, fmt::format("snapshot: {} has too many chunks", entry_.path), "raise chunk_bytes"};
+  if (entry_.chunks == UINT32_MAX)
+    return Error{ErrorCode::kLimit, fmt::format("snapshot: {} has too many chunks", entry_.path), "raise chunk_bytes"};
   RawChunk chunk;
   if (relation_) {
     const std::uint64_t blocks_before = (entry_.size - pending_.size()) / pg::kPageSize;
     const std::uint64_t first = relation_->first_block(options_.segment_blocks) + blocks_before;
     // Block numbers end at 2^32; a file that goes on behind is none of PostgreSQL's.
-    if (first + pending_.size() / pg::kPageSize <= UINT32_MAX) chunk.pages = PageRun{*relation_, static_cast<std::uint32_t>(first)};
+    if (first + pending_.size() / pg::kPageSize <= UINT32_MAX)
+      chunk.pages = PageRun{*relation_, static_cast<std::uint32_t>(first)};
   }
   chunk.bytes = std::exchange(pending_, {});
   raw_bytes_ += chunk.bytes.size();

@@ -30,9 +30,9 @@ struct ChunkerOptions {
   std::uint32_t segment_blocks = pg::RelationFile::kRelationSegmentBlocks;  ///< pages in one file of a relation
 };
 
-/// Cuts files into chunks aligned to their own offsets: a file's chunk i holds its bytes [i * chunk_bytes, ...), the last one is shorter.
-/// So a page lies in the same chunk of the next snapshot, whatever happened to other files. Fed by the tar archives of a base backup and
-/// by single files. Pure; one thread.
+/// Cuts files into chunks aligned to their own offsets: a file's chunk i holds its bytes [i * chunk_bytes, ...), the
+/// last one is shorter. So a page lies in the same chunk of the next snapshot, whatever happened to other files. Fed by
+/// the tar archives of a base backup and by single files. Pure; one thread.
 class Chunker final : public pg::TarEvents {
  public:
   Chunker(ChunkerOptions options, ChunkSink& sink) : options_(options), sink_(sink) {}
@@ -43,7 +43,8 @@ class Chunker final : public pg::TarEvents {
   Status on_data(ByteView bytes) override;
   Status on_end_of_entry() override;
 
-  /// A file that comes from elsewhere (PostgreSQL's backup_manifest, extra files); data and end as for entries. Its size is what comes.
+  /// A file that comes from elsewhere (PostgreSQL's backup_manifest, extra files); data and end as for entries. Its
+  /// size is what comes.
   Status begin_file(format::FileEntry entry);
   Status data(ByteView bytes) { return on_data(bytes); }
   Status end_file() { return on_end_of_entry(); }
@@ -52,8 +53,8 @@ class Chunker final : public pg::TarEvents {
   const std::string& backup_label() const { return backup_label_; }
   std::uint64_t raw_bytes() const { return raw_bytes_; }
   std::uint64_t files() const { return files_; }
-  /// Entries that cannot be part of a snapshot and were left out, at most kMaxSkipped of them: names that no restore may create, and
-  /// links that are not a tablespace's.
+  /// Entries that cannot be part of a snapshot and were left out, at most kMaxSkipped of them: names that no restore
+  /// may create, and links that are not a tablespace's.
   const std::vector<std::string>& skipped() const { return skipped_; }
   static constexpr std::size_t kMaxSkipped = 100;
 

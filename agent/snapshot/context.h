@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,13 +22,15 @@ struct SnapshotReceiver {
   std::string address;  ///< "host:port"
 };
 
-/// Everything that one try of a snapshot needs and that may differ at the next one: the agent gives it when a try begins.
+/// Everything that one try of a snapshot needs and that may differ at the next one: the agent gives it when a try
+/// begins.
 struct SnapshotContext {
   DatabaseName database;
   StreamId stream;
   std::uint64_t system_identifier = 0;
   std::uint32_t timeline = 0;
-  Position log_begin;  ///< where the stream's log begins; a snapshot that starts earlier could never be restored. Zero: not known
+  Position log_begin;  ///< where the stream's log begins; a snapshot that starts earlier could never be restored. Zero:
+                       ///< not known
   Generation generation;
   EpochId epoch;
   std::shared_ptr<const format::EpochSecrets> secrets;  ///< of that epoch; data and chunk_name are used
@@ -35,11 +38,11 @@ struct SnapshotContext {
   std::shared_ptr<const crypto::SigningKey> signing;
   protocol::InstanceId instance;
 
-  ServerAddress server;      ///< the primary, or the standby named for snapshots
+  ServerAddress server;  ///< the primary, or the standby named for snapshots
   bool is_standby = false;
 
   std::vector<SnapshotReceiver> receivers;
-  std::size_t quorum = 1;    ///< receivers that must commit the snapshot for it to count
+  std::size_t quorum = 1;  ///< receivers that must commit the snapshot for it to count
   std::shared_ptr<net::TlsContext> tls;
   std::shared_ptr<net::SessionRegistry> sessions;
   boost::asio::any_io_executor pool;  ///< where the network runs; never blocked by the snapshot

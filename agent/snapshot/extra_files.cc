@@ -24,9 +24,13 @@ void add_file(const fs::path& path, ExtraFiles& out) {
   const std::uint64_t size = error ? 0 : fs::file_size(path, error);
   if (error) return out.warnings.push_back(fmt::format("extra file {}: {}", path.string(), error.message()));
   // Named twice, by itself and by its directory.
-  if (std::any_of(out.files.begin(), out.files.end(), [&](const ExtraFile& f) { return f.entry.path == file.entry.path; })) return;
-  if (!format::is_safe_relative_path(file.entry.path) || size > kMaxExtraFileBytes || out.files.size() >= kMaxExtraFiles) {
-    return out.warnings.push_back(fmt::format("extra file {}: its name or size is none that a snapshot takes", path.string()));
+  if (std::any_of(out.files.begin(), out.files.end(),
+                  [&](const ExtraFile& f) { return f.entry.path == file.entry.path; }))
+    return;
+  if (!format::is_safe_relative_path(file.entry.path) || size > kMaxExtraFileBytes ||
+      out.files.size() >= kMaxExtraFiles) {
+    return out.warnings.push_back(
+        fmt::format("extra file {}: its name or size is none that a snapshot takes", path.string()));
   }
   file.entry.mode = static_cast<std::uint32_t>(status.permissions()) & 07777;
   if (const auto time = fs::last_write_time(path, error); !error) file.entry.modified = to_timestamp(time);
@@ -44,7 +48,8 @@ ExtraFiles find_extra_files(const std::vector<fs::path>& configured) {
       continue;
     }
     std::vector<fs::path> found;
-    for (fs::recursive_directory_iterator it(path, error), end; !error && it != end && found.size() <= kMaxExtraFiles; it.increment(error)) {
+    for (fs::recursive_directory_iterator it(path, error), end; !error && it != end && found.size() <= kMaxExtraFiles;
+         it.increment(error)) {
       std::error_code ignored;
       if (it->is_regular_file(ignored)) found.push_back(it->path());
     }

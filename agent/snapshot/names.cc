@@ -21,7 +21,8 @@ void NameOrder::add(std::uint64_t index, const ChunkName& name, std::vector<form
 }
 
 Status NameOrder::finish(const std::vector<ChunkName>& tail, std::vector<format::ChunkList>& full) {
-  if (!window_.empty()) return Error{ErrorCode::kInternal, fmt::format("snapshot: chunk {} was never named", count_), ""};
+  if (!window_.empty())
+    return Error{ErrorCode::kInternal, fmt::format("snapshot: chunk {} was never named", count_), ""};
   for (const ChunkName& name : tail) append(name, full);
   if (!list_.names.empty()) full.push_back(std::exchange(list_, {}));
   return {};

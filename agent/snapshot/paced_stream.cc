@@ -82,7 +82,8 @@ net::Task<Status> PacedStream::write_all(std::span<const ByteView> pieces) {
 
 }  // namespace
 
-std::unique_ptr<net::ByteStream> make_paced_stream(std::unique_ptr<net::ByteStream> inner, std::shared_ptr<SharedBandwidth> bandwidth) {
+std::unique_ptr<net::ByteStream> make_paced_stream(std::unique_ptr<net::ByteStream> inner,
+                                                   std::shared_ptr<SharedBandwidth> bandwidth) {
   return std::make_unique<PacedStream>(std::move(inner), std::move(bandwidth));
 }
 

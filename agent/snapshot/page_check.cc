@@ -13,7 +13,8 @@ void check_pages(ByteView chunk, const PageRun& run, std::vector<SuspectPage>& o
     const ByteView page = chunk.subspan(i * pg::kPageSize, pg::kPageSize);
     const std::uint32_t block = run.first_block + i;
     if (!pg::is_suspect(pg::check_page(page, block))) continue;
-    const PageId id{run.file.tablespace, run.file.database, run.file.relation, static_cast<std::uint8_t>(run.file.fork), block};
+    const PageId id{run.file.tablespace, run.file.database, run.file.relation, static_cast<std::uint8_t>(run.file.fork),
+                    block};
     out.push_back({id, pg::read_page_header(page).lsn});
   }
 }

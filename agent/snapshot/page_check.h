@@ -20,11 +20,13 @@ struct SuspectPage {
   Position lsn;  ///< as the page's own header says
 };
 
-/// True for forks whose pages count. The free space map and the visibility map do not: PostgreSQL reads both with RBM_ZERO_ON_ERROR
-/// (freespace.c, visibilitymap.c), so a torn page there, which the log does not bring as a whole, harms nothing.
+/// True for forks whose pages count. The free space map and the visibility map do not: PostgreSQL reads both with
+/// RBM_ZERO_ON_ERROR (freespace.c, visibilitymap.c), so a torn page there, which the log does not bring as a whole,
+/// harms nothing.
 bool pages_matter(const pg::RelationFile& file);
 
-/// Appends the suspect pages of a chunk. A last piece shorter than a page (a file that grew while it was read) is no page. Pure.
+/// Appends the suspect pages of a chunk. A last piece shorter than a page (a file that grew while it was read) is no
+/// page. Pure.
 void check_pages(ByteView chunk, const PageRun& run, std::vector<SuspectPage>& out);
 
 }  // namespace stele::agent

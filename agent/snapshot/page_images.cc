@@ -15,8 +15,8 @@ void PageImages::add(const pg::WalRecord& record) {
   if (!active_.load(std::memory_order_acquire)) return;
   std::lock_guard lock(mutex_);
   if (!active_.load(std::memory_order_relaxed) || lost_) return;
-  // A record follows what was seen when it lies in it (seen before), begins where it ended, or names the last one as its predecessor
-  // (page headers lie between).
+  // A record follows what was seen when it lies in it (seen before), begins where it ended, or names the last one as
+  // its predecessor (page headers lie between).
   const bool follows = covered_from_ && (record.start <= covered_to_ || record.previous == last_record_);
   if (!follows) covered_from_ = record.start;
   if (!follows || record.start > last_record_) last_record_ = record.start;
@@ -79,7 +79,8 @@ bool PageImages::lost() const {
 PageImages::Answer PageImages::has_full_page_image(const PageId& page, Position from, Position to) const {
   std::lock_guard lock(mutex_);
   if (lost_) return Answer::kUnknown;
-  if (auto found = pages_.find(page); found != pages_.end() && from <= found->second && found->second < to) return Answer::kImage;
+  if (auto found = pages_.find(page); found != pages_.end() && from <= found->second && found->second < to)
+    return Answer::kImage;
   const bool complete = covered_from_ && *covered_from_ <= from && to <= covered_to_ && !overflow_;
   return complete ? Answer::kNone : Answer::kUnknown;
 }

@@ -19,12 +19,13 @@ struct PageId {
   auto operator<=>(const PageId&) const = default;
 };
 
-/// Remembers, while a snapshot runs, which pages the log brings as a whole (a full-page image that redo applies, or a page that redo
-/// initialises): such a page in the snapshot may be torn, recovery does not look at it. Bounded: past `capacity` pages it says that it
-/// does not know.
+/// Remembers, while a snapshot runs, which pages the log brings as a whole (a full-page image that redo applies, or a
+/// page that redo initialises): such a page in the snapshot may be torn, recovery does not look at it. Bounded: past
+/// `capacity` pages it says that it does not know.
 ///
-/// Thread-safe. The log thread gives every record to add(), which costs one atomic load while no snapshot runs; the snapshot's thread
-/// calls the rest. Records may come again (the log thread starts at a segment's beginning after a reconnect); a hole in them is noticed.
+/// Thread-safe. The log thread gives every record to add(), which costs one atomic load while no snapshot runs; the
+/// snapshot's thread calls the rest. Records may come again (the log thread starts at a segment's beginning after a
+/// reconnect); a hole in them is noticed.
 class PageImages {
  public:
   explicit PageImages(std::size_t capacity = std::size_t{1} << 18) : capacity_(capacity) {}
@@ -60,7 +61,8 @@ class PageImages {
   std::atomic<bool> active_{false};
   mutable std::mutex mutex_;
   std::condition_variable seen_;
-  std::unordered_map<PageId, Position, Hash> pages_;  ///< the newest image before the start is known, the first one behind it
+  std::unordered_map<PageId, Position, Hash>
+      pages_;  ///< the newest image before the start is known, the first one behind it
   std::optional<Position> start_;
   std::optional<Position> covered_from_;  ///< every record from here to covered_to_ was seen
   Position covered_to_, last_record_;

@@ -11,15 +11,18 @@
 namespace stele::agent {
 namespace {
 
-constexpr std::size_t kItemOverhead = 256;        // of a small chunk: what its bookkeeping costs
-constexpr std::size_t kSendersForTarget = 3;      // packs under way at once: one is written while another is made durable there
+constexpr std::size_t kItemOverhead = 256;  // of a small chunk: what its bookkeeping costs
+constexpr std::size_t kSendersForTarget =
+    3;  // packs under way at once: one is written while another is made durable there
 constexpr std::size_t kSmallestPack = 256 << 10;
 constexpr std::size_t kMostChunksOfPack = 16'384;
-constexpr std::size_t kRecentNameBytes = 96;      // what one remembered name costs
+constexpr std::size_t kRecentNameBytes = 96;  // what one remembered name costs
 // A pack is one message; while it is on its way nothing else is heard on the line.
 constexpr auto kSlowPut = std::chrono::seconds(6), kFastPut = std::chrono::seconds(2);
 
-Error cancelled() { return Error{ErrorCode::kCancelled, "snapshot: given up", ""}; }
+Error cancelled() {
+  return Error{ErrorCode::kCancelled, "snapshot: given up", ""};
+}
 
 }  // namespace
 
@@ -30,12 +33,17 @@ struct SnapshotPipeline::Building {
   std::vector<ChunkName> names;
 };
 
-SnapshotPipeline::SnapshotPipeline(Options options, const format::EpochSecrets& secrets, const crypto::SigningKey& signing,
-                                   std::vector<SnapshotTarget*> targets, RandomSource& random, SnapshotProgress& progress)
-    : options_(std::move(options)), secrets_(secrets), signing_(signing), random_(random), progress_(progress),
+SnapshotPipeline::SnapshotPipeline(Options options, const format::EpochSecrets& secrets,
+                                   const crypto::SigningKey& signing, std::vector<SnapshotTarget*> targets,
+                                   RandomSource& random, SnapshotProgress& progress)
+    : options_(std::move(options)),
+      secrets_(secrets),
+      signing_(signing),
+      random_(random),
+      progress_(progress),
       recent_(std::clamp<std::size_t>(options_.memory_bytes / 16 / kRecentNameBytes, 1024, 1 << 20)) {
-  // A quarter of the memory for chunks not yet sealed, half for packs under construction (each exists twice while it is finished), a
-  // quarter for packs on their way; a sixteenth is names.
+  // A quarter of the memory for chunks not yet sealed, half for packs under construction (each exists twice while it is
+  // finished), a quarter for packs on their way; a sixteenth is names.
   const std::uint64_t quarter = options_.memory_bytes / 4;
   workers_ = std::clamp<std::size_t>(options_.workers, 1, std::max<std::uint64_t>(quarter >> 20, 1));
   max_pack_ = std::clamp<std::size_t>(quarter / workers_, kSmallestPack, std::max(options_.pack_bytes, kSmallestPack));
@@ -103,7 +111,8 @@ void SnapshotPipeline::target_failed(std::size_t lane, const Error& error) {
 }
 
 void SnapshotPipeline::note_buffered(std::int64_t change) {
-  const std::uint64_t now = progress_.buffered_bytes.fetch_add(static_cast<std::uint64_t>(change)) + static_cast<std::uint64_t>(change);
+  const std::uint64_t now =
+      progress_.buffered_bytes.fetch_add(static_cast<std::uint64_t>(change)) + static_cast<std::uint64_t>(change);
   std::uint64_t peak = progress_.peak_buffered_bytes.load();
   while (now > peak && !progress_.peak_buffered_bytes.compare_exchange_weak(peak, now)) {
   }
@@ -163,118 +172,6 @@ Status SnapshotPipeline::put_in(Item item) {
   return {};
 }
 
-void SnapshotPipeline::name_loop() {
-  format::ChunkNamer namer(*options_.seal.suite, secrets_.chunk_name);
-  std::vector<Item> batch;
-  while (true) {
-    batch.clear();
-    {
-      std::unique_lock lock(mutex_);
-      named_work_.wait(lock, [&] { return failure_ || no_more_raw_ || !to_name_.empty(); });
-      if (failure_ || to_name_.empty()) return;
-      std::size_t bytes = 0;
-      while (!to_name_.empty() && bytes < batch_bytes_ && batch.size() < protocol::kMaxQueryNames) {
-        bytes += to_name_.front().charged;
-        batch.push_back(std::move(to_name_.front()));
-        to_name_.pop_front();
-      }
-    }
-    if (Status done = name_batch(batch, namer); !done.ok()) return abort(done.error());
-  }
-}
-
-Status SnapshotPipeline::name_batch(std::vector<Item>& batch, format::ChunkNamer& namer) {
-  std::vector<SuspectPage> suspects;
-  for (Item& item : batch) {
-    if (item.chunk.pages) check_pages(item.chunk.bytes, *item.chunk.pages, suspects);
-    item.name = namer.name(item.chunk.bytes);
-  }
-  progress_.chunks += batch.size();
-  progress_.suspect_pages += suspects.size();
-  std::vector<format::ChunkList> full;
-  std::vector<OutgoingObject> lists;
-  std::vector<Item> fresh;
-  std::size_t repeated = 0;
-  Mask live = 0;
-  {
-    std::lock_guard lock(mutex_);
-    for (SuspectPage& suspect : suspects) {
-      if (suspects_.size() < kMaxSuspects) {
-        suspects_.push_back(suspect);
-      } else {
-        ++more_suspects_;
-      }
-    }
-    for (Item& item : batch) {
-      if (item.table) {
-        table_names_[item.index] = item.name;
-      } else {
-        order_.add(item.index, item.name, full);
-      }
-      if (recent_.insert(item.name)) {
-        fresh.push_back(std::move(item));
-      } else {
-        repeated += item.charged;
-      }
-    }
-    for (const format::ChunkList& list : full) {
-      OutgoingObject object{protocol::MessageType::kPutList, list.encode(), {}};
-      lists_.push_back(crypto::hash(crypto::default_suite(), object.bytes));
-      lists.push_back(std::move(object));
-    }
-    live = live_locked();
-  }
-  if (repeated > 0) release_raw(repeated);
-  for (OutgoingObject& list : lists) STELE_CHECK(submit(std::move(list), live));
-  return look_up(fresh);
-}
-
-Status SnapshotPipeline::look_up(std::vector<Item>& batch) {
-  if (batch.empty()) return {};
-  Mask live = 0;
-  {
-    std::lock_guard lock(mutex_);
-    live = live_locked();
-  }
-  std::vector<ChunkName> names;
-  for (Item& item : batch) {
-    if (options_.full || options_.distrusted.contains(item.name)) {
-      item.lacking = live;
-    } else {
-      names.push_back(item.name);
-    }
-  }
-  for (std::size_t lane = 0; lane < lanes_.size() && !names.empty(); ++lane) {
-    if ((live >> lane & 1) == 0) continue;
-    auto known = lanes_[lane].target->known(names);
-    if (!known.ok()) {
-      target_failed(lane, known.error());
-      std::lock_guard lock(mutex_);
-      STELE_CHECK(status_locked());
-      continue;
-    }
-    std::size_t asked = 0;
-    for (Item& item : batch) {
-      if (options_.full || options_.distrusted.contains(item.name)) continue;
-      if (!(*known)[asked++]) item.lacking |= Mask{1} << lane;
-    }
-  }
-  std::size_t known_bytes = 0;
-  {
-    std::lock_guard lock(mutex_);
-    for (Item& item : batch) {
-      if (item.lacking == 0) {
-        known_bytes += item.charged;
-      } else {
-        to_seal_.push_back(std::move(item));
-      }
-    }
-  }
-  seal_work_.notify_all();
-  if (known_bytes > 0) release_raw(known_bytes);
-  return {};
-}
-
 void SnapshotPipeline::seal_loop() {
   std::map<Mask, std::unique_ptr<Building>> building;
   std::size_t building_bytes = 0;
@@ -305,7 +202,8 @@ void SnapshotPipeline::seal_loop() {
   note_buffered(-static_cast<std::int64_t>(building_bytes));
 }
 
-Status SnapshotPipeline::seal(Item& item, std::map<Mask, std::unique_ptr<Building>>& building, std::size_t& building_bytes) {
+Status SnapshotPipeline::seal(Item& item, std::map<Mask, std::unique_ptr<Building>>& building,
+                              std::size_t& building_bytes) {
   auto& pack = building[item.lacking];
   if (!pack) {
     STELE_TRY(format::PackSealer sealer, format::PackSealer::begin(options_.seal, secrets_.data, random_));
@@ -357,10 +255,11 @@ Status SnapshotPipeline::submit(OutgoingObject object, Mask targets) {
   }
   sealed_bytes_ += size;
   // Its memory is free when the last receiver is done with it.
-  std::shared_ptr<const OutgoingObject> shared(new OutgoingObject(std::move(object)), [this, size](const OutgoingObject* done) {
-    delete done;
-    release_sealed(size);
-  });
+  std::shared_ptr<const OutgoingObject> shared(new OutgoingObject(std::move(object)),
+                                               [this, size](const OutgoingObject* done) {
+                                                 delete done;
+                                                 release_sealed(size);
+                                               });
   for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
     if ((targets >> lane & 1) != 0 && !lanes_[lane].failure) lanes_[lane].queue.push_back(shared);
   }
@@ -381,7 +280,8 @@ void SnapshotPipeline::send_loop(std::size_t lane) {
     std::shared_ptr<const OutgoingObject> object;
     {
       std::unique_lock lock(mutex_);
-      send_work_.wait(lock, [&] { return failure_ || lanes_[lane].failure || no_more_sealed_ || !lanes_[lane].queue.empty(); });
+      send_work_.wait(
+          lock, [&] { return failure_ || lanes_[lane].failure || no_more_sealed_ || !lanes_[lane].queue.empty(); });
       if (failure_ || lanes_[lane].failure || lanes_[lane].queue.empty()) return;
       object = std::move(lanes_[lane].queue.front());
       lanes_[lane].queue.pop_front();

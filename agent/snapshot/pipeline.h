@@ -18,10 +18,12 @@
 
 namespace stele::agent {
 
-/// Chunks in, lists out: names, asks the receivers, compresses, seals, packs and sends, on its own threads and in bounded memory.
+/// Chunks in, lists out: names, asks the receivers, compresses, seals, packs and sends, on its own threads and in
+/// bounded memory.
 ///
-/// One thread (the reader of the server) calls add(), add_table() and finish(). A chunk that several receivers lack is sealed once; a
-/// receiver gets the packs whose chunks it lacks. A receiver that fails is left out as long as `quorum` others remain.
+/// One thread (the reader of the server) calls add(), add_table() and finish(). A chunk that several receivers lack is
+/// sealed once; a receiver gets the packs whose chunks it lacks. A receiver that fails is left out as long as `quorum`
+/// others remain.
 class SnapshotPipeline {
  public:
   struct Options {

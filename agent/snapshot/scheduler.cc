@@ -25,9 +25,12 @@ bool needs_a_person(ErrorCode code) {
 
 std::string_view to_string(SnapshotReason reason) {
   switch (reason) {
-    case SnapshotReason::kSchedule: return "schedule";
-    case SnapshotReason::kCommand: return "command";
-    case SnapshotReason::kNewBranch: return "new_branch";
+    case SnapshotReason::kSchedule:
+      return "schedule";
+    case SnapshotReason::kCommand:
+      return "command";
+    case SnapshotReason::kNewBranch:
+      return "new_branch";
   }
   return "unknown";
 }
@@ -40,7 +43,8 @@ SnapshotScheduler::SnapshotScheduler(Options options, Timestamp now, std::option
 }
 
 Timestamp SnapshotScheduler::scheduled_after(Timestamp t) const {
-  // The delay shifts every moment alike, so that a snapshot that ended within the delay does not hide the moment it was made for.
+  // The delay shifts every moment alike, so that a snapshot that ended within the delay does not hide the moment it was
+  // made for.
   return options_.schedule->next({t.micros - options_.jitter.count()}, options_.zone) + options_.jitter;
 }
 

@@ -13,8 +13,9 @@ namespace stele::agent {
 enum class SnapshotReason { kSchedule, kCommand, kNewBranch };
 std::string_view to_string(SnapshotReason reason);
 
-/// When the next snapshot begins: by cron with this database's fixed delay, at once by command or for a new branch, and again with
-/// growing pauses after a failure. A scheduled moment that passed while the agent was down is made up for. Pure.
+/// When the next snapshot begins: by cron with this database's fixed delay, at once by command or for a new branch, and
+/// again with growing pauses after a failure. A scheduled moment that passed while the agent was down is made up for.
+/// Pure.
 class SnapshotScheduler {
  public:
   struct Options {
@@ -42,7 +43,8 @@ class SnapshotScheduler {
 
   void begun(Timestamp now);
   void succeeded(Timestamp now);
-  /// What needs a person waits the longest pause; everything else the growing one. Requests that came while it ran stay.
+  /// What needs a person waits the longest pause; everything else the growing one. Requests that came while it ran
+  /// stay.
   void failed(const Error& error, Timestamp now);
 
   bool running() const { return running_; }
@@ -54,9 +56,9 @@ class SnapshotScheduler {
 
   Options options_;
   std::optional<Timestamp> last_success_;
-  std::optional<Timestamp> scheduled_;   ///< the next moment of the schedule
-  std::optional<Due> wanted_;            ///< asked for, not begun
-  std::optional<Due> current_;           ///< begun, or failed and to be tried again
+  std::optional<Timestamp> scheduled_;  ///< the next moment of the schedule
+  std::optional<Due> wanted_;           ///< asked for, not begun
+  std::optional<Due> current_;          ///< begun, or failed and to be tried again
   std::optional<Timestamp> retry_at_;
   std::uint32_t failures_ = 0;
   bool running_ = false;

@@ -1,6 +1,8 @@
 #include "agent/snapshot/sender.h"
 
 #include <boost/asio.hpp>
+
+#include <algorithm>
 #include <future>
 
 #include "agent/snapshot/paced_stream.h"
@@ -20,7 +22,9 @@ constexpr std::uint32_t kNotSentLowat = 32 << 10;
 // Longer than a connection attempt takes.
 constexpr auto kAbandon = std::chrono::seconds(30);
 
-Error stopped_error() { return Error{ErrorCode::kCancelled, "snapshot: given up", ""}; }
+Error stopped_error() {
+  return Error{ErrorCode::kCancelled, "snapshot: given up", ""};
+}
 
 /// A new connection may do better.
 bool worth_retrying(const Error& error) {
@@ -40,9 +44,13 @@ bool worth_retrying(const Error& error) {
 
 }  // namespace
 
-SnapshotSender::SnapshotSender(const SnapshotContext& context, SnapshotReceiver receiver, Timing timing, SnapshotProgress& progress,
-                               Connect connect)
-    : context_(context), receiver_(std::move(receiver)), timing_(timing), progress_(progress), connect_(std::move(connect)) {
+SnapshotSender::SnapshotSender(const SnapshotContext& context, SnapshotReceiver receiver, Timing timing,
+                               SnapshotProgress& progress, Connect connect)
+    : context_(context),
+      receiver_(std::move(receiver)),
+      timing_(timing),
+      progress_(progress),
+      connect_(std::move(connect)) {
   if (connect_) return;
   connect_ = [this]() -> net::Task<Result<std::unique_ptr<net::ByteStream>>> {
     net::ConnectOptions options;
@@ -54,7 +62,9 @@ SnapshotSender::SnapshotSender(const SnapshotContext& context, SnapshotReceiver 
   };
 }
 
-SnapshotSender::~SnapshotSender() { stop(); }
+SnapshotSender::~SnapshotSender() {
+  stop();
+}
 
 void SnapshotSender::stop() {
   stopped_ = true;
@@ -74,15 +84,17 @@ template <typename T>
 Result<T> SnapshotSender::run(net::Task<Result<T>> task) {
   auto done = std::make_shared<std::promise<Result<T>>>();
   std::future<Result<T>> result = done->get_future();
-  asio::co_spawn(context_.pool, net::as_optional(std::move(task)), [done](std::exception_ptr thrown, std::optional<Result<T>> value) {
-    if (thrown || !value) {
-      done->set_value(Error{ErrorCode::kInternal, "snapshot: a network task ended with an exception", ""});
-    } else {
-      done->set_value(std::move(*value));
-    }
-  });
-  // Every task ends by its deadline, and soon after stop(), which closes the connection. Only when the program's network threads are
-  // gone already does nothing come any more.
+  asio::co_spawn(
+      context_.pool, net::as_optional(std::move(task)),
+      [done](std::exception_ptr thrown, std::optional<Result<T>> value) {
+        if (thrown || !value) {
+          done->set_value(Error{ErrorCode::kInternal, "snapshot: a network task ended with an exception", ""});
+        } else {
+          done->set_value(std::move(*value));
+        }
+      });
+  // Every task ends by its deadline, and soon after stop(), which closes the connection. Only when the program's
+  // network threads are gone already does nothing come any more.
   std::optional<Instant> stopped_at;
   while (result.wait_for(std::chrono::seconds(1)) != std::future_status::ready) {
     if (!stopped_) continue;
@@ -197,7 +209,8 @@ auto SnapshotSender::with_retries(OnLimit on_limit, Call call) -> decltype(call(
       return Error{ErrorCode::kTemporary, fmt::format("snapshot: receiver {}: {}", receiver_.name, why.what), why.hint};
     }
     if (!limited) {
-      log::warning("the line to the receiver broke; the snapshot goes on when it is back", {{"receiver", receiver_.name}, {"why", why.what}});
+      log::warning("the line to the receiver broke; the snapshot goes on when it is back",
+                   {{"receiver", receiver_.name}, {"why", why.what}});
     }
     wake_.wait_for(lock, pause, [&] { return stopped_.load(); });
     pause = std::min(pause * 2, timing_.longest_pause);
@@ -205,42 +218,49 @@ auto SnapshotSender::with_retries(OnLimit on_limit, Call call) -> decltype(call(
 }
 
 Result<protocol::DatabaseState> SnapshotSender::database_state() {
-  return with_retries(OnLimit::kFail, [this](Connection, int) -> Result<protocol::DatabaseState> {
+  return with_retries(OnLimit::kFail, [this](const Connection&, int) -> Result<protocol::DatabaseState> {
     std::lock_guard lock(mutex_);
     return state_;
   });
 }
 
-Result<std::vector<bool>> SnapshotSender::known(const std::vector<ChunkName>& names) {
+/// One question on this connection: at most protocol::kMaxQueryNames names.
+Result<std::vector<bool>> SnapshotSender::ask(const Connection& connection, std::span<const ChunkName> names) {
   Bytes body;
   body.reserve(names.size() * ChunkName::kSize);
   for (const ChunkName& name : names) ByteWriter(body).raw(name.view());
-  return with_retries(OnLimit::kWait, [&](Connection connection, int) -> Result<std::vector<bool>> {
-    STELE_TRY(const Bytes bits, run(connection->call(MessageType::kQueryChunks, body, MessageType::kChunksKnown, net::deadline_in(timing_.transfer))));
-    if (bits.size() != (names.size() + 7) / 8) {
-      return Error{ErrorCode::kProtocol, fmt::format("ask receiver {} for {} chunks: {} bytes came", receiver_.name, names.size(), bits.size()), ""};
-    }
-    std::vector<bool> out(names.size());
-    for (std::size_t i = 0; i < names.size(); ++i) out[i] = (bits[i / 8] >> (i % 8) & 1) != 0;
-    return out;
-  });
+  // Packs may stand before it on the line.
+  STELE_TRY(const Bytes bits, run(connection->call(MessageType::kQueryChunks, std::move(body),
+                                                   MessageType::kChunksKnown, net::deadline_in(timing_.transfer))));
+  if (bits.size() != (names.size() + 7) / 8) {
+    return Error{ErrorCode::kProtocol,
+                 fmt::format("ask receiver {} for {} chunks: {} bytes came", receiver_.name, names.size(), bits.size()),
+                 ""};
+  }
+  std::vector<bool> out(names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) out[i] = (bits[i / 8] >> (i % 8) & 1) != 0;
+  return out;
+}
+
+Result<std::vector<bool>> SnapshotSender::known(const std::vector<ChunkName>& names) {
+  return with_retries(OnLimit::kWait, [&](const Connection& connection, int) { return ask(connection, names); });
 }
 
 Status SnapshotSender::put(const OutgoingObject& object) {
-  return with_retries(OnLimit::kFail, [&](Connection connection, int attempt) -> Status {
-    // Only the answer may have been lost.
-    if (attempt > 0 && !object.names.empty() && object.names.size() <= protocol::kMaxQueryNames) {
-      Bytes body;
-      for (const ChunkName& name : object.names) ByteWriter(body).raw(name.view());
-      STELE_TRY(const Bytes bits, run(connection->call(MessageType::kQueryChunks, std::move(body), MessageType::kChunksKnown,
-                                                       net::deadline_in(timing_.request))));
-      std::size_t known = 0;
-      for (std::size_t i = 0; i < object.names.size() && i / 8 < bits.size(); ++i) known += bits[i / 8] >> (i % 8) & 1;
-      if (known == object.names.size()) return {};
+  return with_retries(OnLimit::kFail, [&](const Connection& connection, int attempt) -> Status {
+    // After a broken line: perhaps only the answer was lost.
+    bool arrived = attempt > 0 && !object.names.empty();
+    for (std::span<const ChunkName> left(object.names); arrived && !left.empty();) {
+      const auto piece = left.first(std::min(left.size(), protocol::kMaxQueryNames));
+      STELE_TRY(const std::vector<bool> known, ask(connection, piece));
+      arrived = std::all_of(known.begin(), known.end(), [](bool k) { return k; });
+      left = left.subspan(piece.size());
     }
+    if (arrived) return {};
     progress_.sent_bytes += object.bytes.size();
     std::vector<ByteView> pieces{ByteView(object.bytes)};
-    STELE_TRY(const net::Message answer, run(connection->request(object.type, std::move(pieces), net::deadline_in(timing_.transfer))));
+    STELE_TRY(const net::Message answer,
+              run(connection->request(object.type, std::move(pieces), net::deadline_in(timing_.transfer))));
     if (answer.type != static_cast<std::uint8_t>(MessageType::kStored)) {
       return Error{ErrorCode::kProtocol, fmt::format("send to receiver {}: an unexpected answer", receiver_.name), ""};
     }
@@ -250,10 +270,10 @@ Status SnapshotSender::put(const OutgoingObject& object) {
 
 Result<std::optional<protocol::MissingChunks>> SnapshotSender::commit(const Bytes& manifest) {
   using Answer = std::optional<protocol::MissingChunks>;
-  return with_retries(OnLimit::kFail, [&](Connection connection, int) -> Result<Answer> {
+  return with_retries(OnLimit::kFail, [&](const Connection& connection, int) -> Result<Answer> {
     std::vector<ByteView> pieces{ByteView(manifest)};
-    STELE_TRY(const net::Message answer,
-              run(connection->request(MessageType::kCommitSnapshot, std::move(pieces), net::deadline_in(timing_.transfer))));
+    STELE_TRY(const net::Message answer, run(connection->request(MessageType::kCommitSnapshot, std::move(pieces),
+                                                                 net::deadline_in(timing_.transfer))));
     if (answer.type == static_cast<std::uint8_t>(MessageType::kStored)) return Answer{};
     if (answer.type == static_cast<std::uint8_t>(MessageType::kMissingChunks)) {
       STELE_TRY(protocol::MissingChunks missing, protocol::read_missing_chunks(answer.body));

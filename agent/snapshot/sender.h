@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 
 #include "agent/snapshot/context.h"
 #include "agent/snapshot/progress.h"
@@ -13,9 +14,10 @@
 
 namespace stele::agent {
 
-/// One receiver over its own connection, paced. After a broken line it connects again and goes on; what arrived is not sent again. When
-/// nothing succeeded for `patience` it gives up with kTemporary. What a retry cannot mend (not authorised, superseded, refused bytes, a
-/// limit) comes back at once. Thread-safe; the calls block, so never call them on the network's threads.
+/// One receiver over its own connection, paced. After a broken line it connects again and goes on; what arrived is not
+/// sent again. When nothing succeeded for `patience` it gives up with kTemporary. What a retry cannot mend (not
+/// authorised, superseded, refused bytes, a limit) comes back at once. Thread-safe; the calls block, so never call them
+/// on the network's threads.
 class SnapshotSender final : public SnapshotTarget {
  public:
   struct Timing {
@@ -30,7 +32,8 @@ class SnapshotSender final : public SnapshotTarget {
   using Connect = std::function<net::Task<Result<std::unique_ptr<net::ByteStream>>>()>;
 
   /// `context` outlives it.
-  SnapshotSender(const SnapshotContext& context, SnapshotReceiver receiver, Timing timing, SnapshotProgress& progress, Connect connect = {});
+  SnapshotSender(const SnapshotContext& context, SnapshotReceiver receiver, Timing timing, SnapshotProgress& progress,
+                 Connect connect = {});
   ~SnapshotSender() override;
 
   /// Connects and introduces the agent; gives what the receiver holds of the database.
@@ -39,7 +42,8 @@ class SnapshotSender final : public SnapshotTarget {
   const std::string& name() const override { return receiver_.name; }
   Result<std::vector<bool>> known(const std::vector<ChunkName>& names) override;
   Status put(const OutgoingObject& object) override;
-  /// The manifest. Nothing: committed. Else what the receiver lacks. kGap: its log does not reach the snapshot's stop yet.
+  /// The manifest. Nothing: committed. Else what the receiver lacks. kGap: its log does not reach the snapshot's stop
+  /// yet.
   Result<std::optional<protocol::MissingChunks>> commit(const Bytes& manifest);
   void stop() override;
 
@@ -48,6 +52,7 @@ class SnapshotSender final : public SnapshotTarget {
   Result<Connection> connection();
   net::Task<Result<Connection>> open();
   net::Task<Status> introduce(Connection connection);
+  Result<std::vector<bool>> ask(const Connection& connection, std::span<const ChunkName> names);
   template <typename T>
   Result<T> run(net::Task<Result<T>> task);
   void set_pending(Connection connection);

@@ -21,14 +21,18 @@ Result<ServerTexts> read_server_texts(PgConnection& sql, Clock& clock, Instant d
   ServerTexts out;
   // Everything that was set by somebody, and what a restored server must not have less of (xlogrecovery.c,
   // CheckRequiredParameterValues) or needs to start.
-  STELE_TRY(const Rows settings,
-            sql.query("SELECT name, setting, unit FROM pg_catalog.pg_settings WHERE source NOT IN ('default', 'client', 'session') "
-                      "OR name IN ('max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions', "
-                      "'max_locks_per_transaction', 'wal_level', 'wal_log_hints', 'track_commit_timestamp', 'shared_preload_libraries', "
-                      "'session_preload_libraries', 'local_preload_libraries', 'data_directory', 'config_file', 'hba_file', 'ident_file', "
-                      "'block_size', 'segment_size', 'wal_segment_size', 'server_version', 'server_encoding', 'data_checksums', "
-                      "'checkpoint_timeout', 'huge_pages', 'shared_buffers') ORDER BY name",
-                      deadline));
+  STELE_TRY(
+      const Rows settings,
+      sql.query(
+          "SELECT name, setting, unit FROM pg_catalog.pg_settings WHERE source NOT IN ('default', 'client', 'session') "
+          "OR name IN ('max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions', "
+          "'max_locks_per_transaction', 'wal_level', 'wal_log_hints', 'track_commit_timestamp', "
+          "'shared_preload_libraries', "
+          "'session_preload_libraries', 'local_preload_libraries', 'data_directory', 'config_file', 'hba_file', "
+          "'ident_file', "
+          "'block_size', 'segment_size', 'wal_segment_size', 'server_version', 'server_encoding', 'data_checksums', "
+          "'checkpoint_timeout', 'huge_pages', 'shared_buffers') ORDER BY name",
+          deadline));
   for (const Row& row : settings.rows) {
     const std::string name = row[0].value_or(""), value = row[1].value_or(""), unit = row[2].value_or("");
     if (name == "block_size") out.block_size = static_cast<std::uint32_t>(number_or_zero(value));
@@ -41,9 +45,11 @@ Result<ServerTexts> read_server_texts(PgConnection& sql, Clock& clock, Instant d
   STELE_TRY(const DatabaseFacts facts, read_database_facts(sql, clock, deadline));
   for (const CollationVersion& c : facts.collations) {
     if (out.texts.size() == kMaxTexts) break;
-    out.texts.push_back({fmt::format("collation/{}/{}", c.database, c.name), fmt::format("{} {} {}", c.provider, c.recorded, c.actual)});
+    out.texts.push_back({fmt::format("collation/{}/{}", c.database, c.name),
+                         fmt::format("{} {} {}", c.provider, c.recorded, c.actual)});
   }
-  if (!facts.data_directory) out.warnings.emplace_back("the role may not see where the configuration files are; grant it pg_monitor");
+  if (!facts.data_directory)
+    out.warnings.emplace_back("the role may not see where the configuration files are; grant it pg_monitor");
   out.files_outside_data_directory = facts.files_outside_data_directory;
   return out;
 }

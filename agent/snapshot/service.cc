@@ -54,12 +54,15 @@ struct SnapshotService::State {
   void finished(Result<SnapshotReport> result, std::uint64_t through);
 };
 
-SnapshotService::SnapshotService(Options options, Callbacks callbacks, io::FileSystem& fs, Clock& clock, RandomSource& random)
+SnapshotService::SnapshotService(Options options, Callbacks callbacks, io::FileSystem& fs, Clock& clock,
+                                 RandomSource& random)
     : state_(std::make_unique<State>(std::move(options), std::move(callbacks), fs, clock, random)) {}
 
-Result<std::unique_ptr<SnapshotService>> SnapshotService::create(Options options, Callbacks callbacks, io::FileSystem& fs, Clock& clock,
+Result<std::unique_ptr<SnapshotService>> SnapshotService::create(Options options, Callbacks callbacks,
+                                                                 io::FileSystem& fs, Clock& clock,
                                                                  RandomSource& random) {
-  std::unique_ptr<SnapshotService> service(new SnapshotService(std::move(options), std::move(callbacks), fs, clock, random));
+  std::unique_ptr<SnapshotService> service(
+      new SnapshotService(std::move(options), std::move(callbacks), fs, clock, random));
   State& s = *service->state_;
   auto last = load_snapshot_state(fs, s.options.state_directory);
   if (last.ok()) {
@@ -80,7 +83,9 @@ Result<std::unique_ptr<SnapshotService>> SnapshotService::create(Options options
   return service;
 }
 
-SnapshotService::~SnapshotService() { stop(); }
+SnapshotService::~SnapshotService() {
+  stop();
+}
 
 void SnapshotService::start() {
   state_->thread = std::thread([this] { state_->loop(); });
@@ -123,6 +128,7 @@ SnapshotStatus SnapshotService::status() const {
   SnapshotStatus out = s.status;
   out.running = s.scheduler->running();
   out.next = s.scheduler->next();
+  if (out.next) out.next = std::max(*out.next, s.clock.now());  // long due is now
   out.failures = s.scheduler->failures();
   if (out.running) {
     out.phase = s.progress.phase;
@@ -160,7 +166,8 @@ void SnapshotService::State::loop() {
       continue;
     }
     Duration wait = kLongestWait;
-    if (auto next = scheduler->next()) wait = std::clamp<Duration>(*next - now, std::chrono::milliseconds(1), kLongestWait);
+    if (auto next = scheduler->next())
+      wait = std::clamp<Duration>(*next - now, std::chrono::milliseconds(1), kLongestWait);
     wake.wait_for(lock, wait);
   }
 }
@@ -169,8 +176,11 @@ void SnapshotService::State::take(const SnapshotScheduler::Due& due, std::uint64
   log::info("a snapshot begins", {{"reason", to_string(due.reason)}, {"attempt", due.attempt}, {"full", due.full}});
   Result<SnapshotReport> result = attempt(due);
   if (result.ok()) {
-    log::info("the snapshot is committed", {{"snapshot", result->snapshot.hex()}, {"start", result->start}, {"stop", result->stop},
-                                            {"raw_bytes", result->raw_bytes}, {"new_bytes", result->new_bytes},
+    log::info("the snapshot is committed", {{"snapshot", result->snapshot.hex()},
+                                            {"start", result->start},
+                                            {"stop", result->stop},
+                                            {"raw_bytes", result->raw_bytes},
+                                            {"new_bytes", result->new_bytes},
                                             {"damaged_pages", result->damaged_pages}});
     for (const std::string& warning : result->warnings) log::warning("about the snapshot", {{"what", warning}});
     const SnapshotState saved{result->stream, result->snapshot, result->stop, result->finished};
@@ -183,7 +193,9 @@ void SnapshotService::State::take(const SnapshotScheduler::Due& due, std::uint64
     std::lock_guard lock(mutex);
     last_state = saved;
   } else {
-    log::error("the snapshot failed", {{"code", error_name(result.error().code)}, {"why", result.error().what}, {"hint", result.error().hint}});
+    log::error(
+        "the snapshot failed",
+        {{"code", error_name(result.error().code)}, {"why", result.error().what}, {"hint", result.error().hint}});
   }
   finished(result, through);
   if (result.ok() && callbacks.on_success) callbacks.on_success(*result);

@@ -9,7 +9,9 @@ constexpr std::string_view kMagic = "STLs";
 constexpr std::uint16_t kVersion = 1;
 constexpr std::size_t kMaxBytes = 4096;
 
-std::string path_in(const std::string& directory) { return directory + "/snapshot.state"; }
+std::string path_in(const std::string& directory) {
+  return directory + "/snapshot.state";
+}
 
 }  // namespace
 

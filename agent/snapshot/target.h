@@ -18,8 +18,8 @@ struct OutgoingObject {
   std::vector<ChunkName> names;  ///< of a pack: after a broken line they tell whether it arrived
 };
 
-/// A receiver as the pipeline sees it. The calls block and come from several threads at once; each one deals with broken lines itself
-/// and gives an error only when this receiver is of no more use to this snapshot.
+/// A receiver as the pipeline sees it. The calls block and come from several threads at once; each one deals with
+/// broken lines itself and gives an error only when this receiver is of no more use to this snapshot.
 class SnapshotTarget {
  public:
   virtual ~SnapshotTarget() = default;

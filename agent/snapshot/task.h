@@ -14,7 +14,8 @@
 
 namespace stele::agent {
 
-/// One try of one snapshot, from BASE_BACKUP to the committed manifest. Used once; run() blocks, cancel() comes from another thread.
+/// One try of one snapshot, from BASE_BACKUP to the committed manifest. Used once; run() blocks, cancel() comes from
+/// another thread.
 class SnapshotTask {
  public:
   struct Options {
@@ -47,8 +48,10 @@ class SnapshotTask {
   Status read_archives(Reading& reading);
   Status add_extra_files(Reading& reading, SnapshotReport& report);
   Status judge_suspects(Reading& reading, const SnapshotPipeline::Outcome& outcome, SnapshotReport& report);
-  Result<format::SignedRecord> make_record(const Reading& reading, const SnapshotPipeline::Outcome& outcome, SnapshotReport& report);
-  Status commit(const format::SignedRecord& manifest, const std::vector<SnapshotTarget*>& complete, SnapshotReport& report);
+  Result<format::SignedRecord> make_record(const Reading& reading, const SnapshotPipeline::Outcome& outcome,
+                                           SnapshotReport& report);
+  Status commit(const format::SignedRecord& manifest, const std::vector<SnapshotTarget*>& complete,
+                SnapshotReport& report);
   Status commit_at(SnapshotSender& sender, const format::SignedRecord& manifest, Instant deadline);
   std::optional<Error> cancelled() const;
 

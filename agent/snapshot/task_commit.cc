@@ -15,12 +15,14 @@ constexpr auto kOtherPatience = std::chrono::seconds(30);
 
 std::string describe(const SuspectPage& suspect) {
   const PageId& p = suspect.page;
-  return fmt::format("{}/{}/{} fork {} block {} (page LSN {})", p.tablespace, p.database, p.relation, p.fork, p.block, suspect.lsn.to_string());
+  return fmt::format("{}/{}/{} fork {} block {} (page LSN {})", p.tablespace, p.database, p.relation, p.fork, p.block,
+                     suspect.lsn.to_string());
 }
 
 }  // namespace
 
-Status SnapshotTask::judge_suspects(Reading& reading, const SnapshotPipeline::Outcome& outcome, SnapshotReport& report) {
+Status SnapshotTask::judge_suspects(Reading& reading, const SnapshotPipeline::Outcome& outcome,
+                                    SnapshotReport& report) {
   report.stop = reading.stop;
   if (outcome.suspects.empty()) return {};
   PageImages* images = context_.page_images.get();
@@ -34,7 +36,8 @@ Status SnapshotTask::judge_suspects(Reading& reading, const SnapshotPipeline::Ou
   }
   std::uint64_t damaged = outcome.more_suspects, unknown = 0;
   for (const SuspectPage& suspect : outcome.suspects) {
-    const auto answer = images == nullptr ? PageImages::Answer::kUnknown : images->has_full_page_image(suspect.page, report.start, report.stop);
+    const auto answer = images == nullptr ? PageImages::Answer::kUnknown
+                                          : images->has_full_page_image(suspect.page, report.start, report.stop);
     if (answer == PageImages::Answer::kImage) {
       ++report.cleared_pages;
       continue;
@@ -45,12 +48,14 @@ Status SnapshotTask::judge_suspects(Reading& reading, const SnapshotPipeline::Ou
       report.warn(fmt::format("damaged page {}", describe(suspect)));
     }
   }
-  if (unknown > 0) report.warn(fmt::format("{} suspect pages count as damaged because not all of the log was seen", unknown));
+  if (unknown > 0)
+    report.warn(fmt::format("{} suspect pages count as damaged because not all of the log was seen", unknown));
   report.damaged_pages = static_cast<std::uint32_t>(std::min<std::uint64_t>(damaged, UINT32_MAX));
   return {};
 }
 
-Result<format::SignedRecord> SnapshotTask::make_record(const Reading& reading, const SnapshotPipeline::Outcome& outcome, SnapshotReport& report) {
+Result<format::SignedRecord> SnapshotTask::make_record(const Reading& reading, const SnapshotPipeline::Outcome& outcome,
+                                                       SnapshotReport& report) {
   report.finished = clock_.now();
   report.chunk_count = outcome.chunk_count;
   report.new_bytes = progress_.sealed_bytes;
@@ -83,10 +88,12 @@ Result<format::SignedRecord> SnapshotTask::make_record(const Reading& reading, c
     if (space.oid) sealed.tablespaces.push_back({*space.oid, space.path});
   }
   sealed.texts = reading.server.texts;
-  return format::make_manifest(std::move(reference), std::move(sealed), context_.secrets->data, *context_.signing, random_);
+  return format::make_manifest(std::move(reference), std::move(sealed), context_.secrets->data, *context_.signing,
+                               random_);
 }
 
-Status SnapshotTask::commit(const format::SignedRecord& manifest, const std::vector<SnapshotTarget*>& complete, SnapshotReport& report) {
+Status SnapshotTask::commit(const format::SignedRecord& manifest, const std::vector<SnapshotTarget*>& complete,
+                            SnapshotReport& report) {
   const std::size_t quorum = std::max<std::size_t>(context_.quorum, 1);
   const Instant deadline = deadline_in(options_.commit_patience);
   std::optional<Error> last;
@@ -112,18 +119,21 @@ Status SnapshotTask::commit_at(SnapshotSender& sender, const format::SignedRecor
     auto answer = sender.commit(manifest.bytes);
     if (answer.ok() && !*answer) return {};
     if (answer.ok()) {
-      // The receiver had said that it holds them. They are gone from memory: the next try reads the server again and does not believe it.
+      // The receiver had said that it holds them. They are gone from memory: the next try reads the server again and
+      // does not believe it.
       const protocol::MissingChunks& missing = **answer;
       lacked_too_many_ = lacked_too_many_ || missing.total > missing.names.size() || lacked_.size() > kMaxLacked;
       lacked_.insert(missing.names.begin(), missing.names.end());
-      return Error{ErrorCode::kTemporary, fmt::format("commit at receiver {}: it lacks {} chunks", sender.name(), missing.total), ""};
+      return Error{ErrorCode::kTemporary,
+                   fmt::format("commit at receiver {}: it lacks {} chunks", sender.name(), missing.total), ""};
     }
     if (answer.error().code != ErrorCode::kGap) return answer.error();
     // The log up to the stop position is not there yet.
     std::unique_lock lock(mutex_);
     if (cancelled_) return *cancelled_;
     if (std::chrono::steady_clock::now() >= deadline) {
-      return Error{ErrorCode::kTemporary, answer.error().what, "the change log does not reach the receiver; see the state of its uplink"};
+      return Error{ErrorCode::kTemporary, answer.error().what,
+                   "the change log does not reach the receiver; see the state of its uplink"};
     }
     wake_.wait_for(lock, kGapPause, [&] { return cancelled_.has_value(); });
   }

@@ -55,7 +55,8 @@ TEST_F(SenderTest, IntroducesTheAgentBeforeAnythingElse) {
   ASSERT_TRUE(state.ok()) << state.error().what;
   EXPECT_FALSE(state->latest_manifest.is_zero());
   const auto seen = receiver.seen();
-  for (auto kind : {format::RecordKind::kEnrolment, format::RecordKind::kRecipientList, format::RecordKind::kBranch, format::RecordKind::kEpoch}) {
+  for (auto kind : {format::RecordKind::kEnrolment, format::RecordKind::kRecipientList, format::RecordKind::kBranch,
+                    format::RecordKind::kEpoch}) {
     EXPECT_TRUE(seen.records.contains(kind)) << format::record_kind_name(kind);
   }
 }
@@ -65,7 +66,8 @@ TEST_F(SenderTest, AsksInTheOrderOfTheNames) {
   const OutgoingObject sent = pack(3);
   ASSERT_TRUE(sender->put(sent).ok());
   std::vector<ChunkName> names;
-  for (int i = 0; i < 21; ++i) names.push_back(i % 7 == 0 ? sent.names[static_cast<std::size_t>(i / 7)] : rig.random.draw<ChunkName>());
+  for (int i = 0; i < 21; ++i)
+    names.push_back(i % 7 == 0 ? sent.names[static_cast<std::size_t>(i / 7)] : rig.random.draw<ChunkName>());
   auto known = sender->known(names);
   ASSERT_TRUE(known.ok()) << known.error().what;
   for (std::size_t i = 0; i < known->size(); ++i) EXPECT_EQ((*known)[i], i % 7 == 0) << i;
@@ -139,7 +141,8 @@ TEST_F(SenderTest, NeverSendsMoreThanTheCreditFromManyThreads) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
-      for (std::size_t i = static_cast<std::size_t>(t); i < packs.size(); i += 4) EXPECT_TRUE(sender->put(packs[i]).ok());
+      for (std::size_t i = static_cast<std::size_t>(t); i < packs.size(); i += 4)
+        EXPECT_TRUE(sender->put(packs[i]).ok());
     });
   }
   for (std::thread& thread : threads) thread.join();

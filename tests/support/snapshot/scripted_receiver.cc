@@ -1,8 +1,8 @@
 #include "tests/support/snapshot/scripted_receiver.h"
 
+#include <boost/asio.hpp>
 #include <fmt/format.h>
 
-#include <boost/asio.hpp>
 #include <future>
 
 #include "core/crypto/hash.h"
@@ -15,7 +15,9 @@ using protocol::MessageType;
 
 namespace {
 
-std::uint8_t number(MessageType type) { return static_cast<std::uint8_t>(type); }
+std::uint8_t number(MessageType type) {
+  return static_cast<std::uint8_t>(type);
+}
 
 net::MessageLimits limits_of(const std::vector<protocol::MessageLimit>& list) {
   net::MessageLimits out;
@@ -26,14 +28,16 @@ net::MessageLimits limits_of(const std::vector<protocol::MessageLimit>& list) {
 }  // namespace
 
 struct ScriptedReceiver::Session {
-  explicit Session(std::unique_ptr<net::ByteStream> stream) : messages(std::move(stream), limits_of(protocol::receiver_accepts_first()), 8 << 20) {}
+  explicit Session(std::unique_ptr<net::ByteStream> stream)
+      : messages(std::move(stream), limits_of(protocol::receiver_accepts_first()), 8 << 20) {}
   net::MessageStream messages;
   std::uint64_t credit = 0;
   bool introduced = false;
   void answer(MessageType type, Bytes body) { (void)messages.post(number(type), std::move(body)).ok(); }
 };
 
-ScriptedReceiver::ScriptedReceiver(std::string name, const net::TlsConfig& tls, DatabaseName database, const crypto::VerifyKey& agent)
+ScriptedReceiver::ScriptedReceiver(std::string name, const net::TlsConfig& tls, DatabaseName database,
+                                   const crypto::VerifyKey& agent)
     : name_(std::move(name)), tls_config_(tls), database_(std::move(database)), agent_(agent) {
   work_.emplace(io_.get_executor());
   for (int i = 0; i < 2; ++i) threads_.emplace_back([this] { io_.run(); });
@@ -58,9 +62,13 @@ Status ScriptedReceiver::start() {
   return {};
 }
 
-Status ScriptedReceiver::start_again() { return start(); }
+Status ScriptedReceiver::start_again() {
+  return start();
+}
 
-std::string ScriptedReceiver::address() const { return fmt::format("127.0.0.1:{}", port_); }
+std::string ScriptedReceiver::address() const {
+  return fmt::format("127.0.0.1:{}", port_);
+}
 
 void ScriptedReceiver::go_away() {
   if (!listener_) return;
@@ -134,8 +142,11 @@ std::optional<Error> ScriptedReceiver::handle(Session& session, const net::Messa
   const auto type = static_cast<MessageType>(message.type);
   std::lock_guard lock(mutex_);
   switch (type) {
-    case MessageType::kPing: session.answer(MessageType::kPong, {}); return std::nullopt;
-    case MessageType::kPong: return std::nullopt;
+    case MessageType::kPing:
+      session.answer(MessageType::kPong, {});
+      return std::nullopt;
+    case MessageType::kPong:
+      return std::nullopt;
     case MessageType::kQueryDatabase: {
       auto asked = protocol::read_database(message.body);
       if (!asked.ok() || *asked != database_) return Error{ErrorCode::kUnauthorised, "another database", ""};
@@ -163,12 +174,14 @@ std::optional<Error> ScriptedReceiver::handle(Session& session, const net::Messa
       for (std::size_t i = 0; reader.remaining() > 0; ++i) {
         ChunkName name;
         reader.fixed(name);
-        if (seen_.chunks.contains(name) || claimed_.contains(name)) bits[i / 8] = static_cast<std::uint8_t>(bits[i / 8] | 1u << (i % 8));
+        if (seen_.chunks.contains(name) || claimed_.contains(name))
+          bits[i / 8] = static_cast<std::uint8_t>(bits[i / 8] | 1u << (i % 8));
       }
       session.answer(MessageType::kChunksKnown, std::move(bits));
       return std::nullopt;
     }
-    case MessageType::kPutPack: return put_pack(session, message.body, cut);
+    case MessageType::kPutPack:
+      return put_pack(session, message.body, cut);
     case MessageType::kPutList: {
       auto list = format::ChunkList::decode(message.body);
       if (!list.ok()) return list.error();
@@ -177,13 +190,16 @@ std::optional<Error> ScriptedReceiver::handle(Session& session, const net::Messa
       session.answer(MessageType::kStored, protocol::encode_stored(id));
       return std::nullopt;
     }
-    case MessageType::kCommitSnapshot: return commit(session, message.body);
-    default: return Error{ErrorCode::kProtocol, "unexpected", ""};
+    case MessageType::kCommitSnapshot:
+      return commit(session, message.body);
+    default:
+      return Error{ErrorCode::kProtocol, "unexpected", ""};
   }
 }
 
 std::optional<Error> ScriptedReceiver::put_pack(Session& session, const Bytes& body, bool& cut) {
-  if (!session.introduced || !seen_.records.contains(format::RecordKind::kEpoch)) seen_.protocol_error = "a pack before its epoch";
+  if (!session.introduced || !seen_.records.contains(format::RecordKind::kEpoch))
+    seen_.protocol_error = "a pack before its epoch";
   if (body.size() > session.credit) seen_.protocol_error = "more bytes than the credit";
   if (refuse_packs) return Error{ErrorCode::kUnauthorised, "not you", ""};
   if (cut_before_stored > 0 && --cut_before_stored == 0) {

@@ -1,7 +1,8 @@
 #pragma once
 
-#include <atomic>
 #include <boost/asio/io_context.hpp>
+
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -18,7 +19,8 @@
 
 namespace stele::test {
 
-/// A receiver for snapshots, in memory, over real TLS on loopback: it checks what it gets as PROTOCOL.md says, and misbehaves when told.
+/// A receiver for snapshots, in memory, over real TLS on loopback: it checks what it gets as PROTOCOL.md says, and
+/// misbehaves when told.
 class ScriptedReceiver {
  public:
   ScriptedReceiver(std::string name, const net::TlsConfig& tls, DatabaseName database, const crypto::VerifyKey& agent);
@@ -32,14 +34,15 @@ class ScriptedReceiver {
   Status start_again();
 
   // What it is to do. Set before or while it runs.
-  std::atomic<int> cut_after_stored{0};   ///< the n-th pack from now on is stored, and the line is cut instead of an answer
+  std::atomic<int> cut_after_stored{
+      0};  ///< the n-th pack from now on is stored, and the line is cut instead of an answer
   std::atomic<int> cut_before_stored{0};  ///< the n-th pack from now on is lost with the line
   std::atomic<int> gaps{0};               ///< so many commits are answered by kGap
   std::atomic<int> limited_queries{0};    ///< so many chunk queries are answered by kLimit
   std::atomic<bool> refuse_packs{false};  ///< kUnauthorised
   std::atomic<std::uint64_t> credit{32 << 20};
-  void forget(const ChunkName& name);     ///< no longer there at the commit
-  void claim(const ChunkName& name);      ///< says it has it
+  void forget(const ChunkName& name);  ///< no longer there at the commit
+  void claim(const ChunkName& name);   ///< says it has it
   void set_latest_manifest(const Digest& id);
 
   // What it holds and saw.

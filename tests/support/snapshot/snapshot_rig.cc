@@ -29,7 +29,8 @@ SnapshotRig::~SnapshotRig() {
 }
 
 ScriptedReceiver& SnapshotRig::add_receiver(const std::string& name) {
-  receivers_.push_back(std::make_unique<ScriptedReceiver>(name, ca_->identity(name, "stele:receiver:" + name), database, signing.verify_key()));
+  receivers_.push_back(std::make_unique<ScriptedReceiver>(name, ca_->identity(name, "stele:receiver:" + name), database,
+                                                          signing.verify_key()));
   if (Status started = receivers_.back()->start(); !started.ok()) throw std::runtime_error(started.error().what);
   return *receivers_.back();
 }
@@ -73,7 +74,8 @@ agent::SnapshotContext SnapshotRig::context(std::size_t quorum) {
   base.stream = c.stream;
   base.generation = {1};
   base.created = clock.now();
-  const format::SignedRecord epoch = format::seal_epoch(base, list, secrets, crypto::default_suite(), random).value().sign(signing).value();
+  const format::SignedRecord epoch =
+      format::seal_epoch(base, list, secrets, crypto::default_suite(), random).value().sign(signing).value();
   c.epoch = format::epoch_id(epoch);
   c.epoch_record = epoch.bytes;
   c.instance = random.draw<protocol::InstanceId>();

@@ -52,7 +52,13 @@ struct Fed {
 TEST(Chunker, CutsEveryFileAtItsOwnOffsetsHoweverTheArchiveIsCut) {
   SeededRandom random(1);
   const Bytes big = random.bytes(kChunk * 2 + 5 * 512 + 3), exact = random.bytes(kChunk * 2);
-  const Bytes tar = TarWriter().directory("base").file("base/5/1259", big).file("PG_VERSION", as_bytes("15\n")).file("empty", {}).file("global/1262", exact).finish();
+  const Bytes tar = TarWriter()
+                        .directory("base")
+                        .file("base/5/1259", big)
+                        .file("PG_VERSION", as_bytes("15\n"))
+                        .file("empty", {})
+                        .file("global/1262", exact)
+                        .finish();
   for (std::size_t cut : {std::size_t{1}, std::size_t{511}, std::size_t{4096}, kChunk, tar.size()}) {
     Fed fed(tar, cut);
     ASSERT_TRUE(fed.status.ok()) << fed.status.error().what;
@@ -80,7 +86,12 @@ TEST(Chunker, ReservesNoMoreMemoryThanAFileNeeds) {
 
 TEST(Chunker, KnowsTheBlockNumbersOfEachChunkOfARelation) {
   const Bytes content(kChunk + pg::kPageSize);
-  Fed fed(TarWriter().file("base/5/16384.2", content).file("base/5/16384_fsm", content).file("base/5/pg_filenode.map", content).finish(), 4096);
+  Fed fed(TarWriter()
+              .file("base/5/16384.2", content)
+              .file("base/5/16384_fsm", content)
+              .file("base/5/pg_filenode.map", content)
+              .finish(),
+          4096);
   ASSERT_EQ(fed.sink.chunks.size(), 6u);
   ASSERT_TRUE(fed.sink.chunks[1].pages);
   EXPECT_EQ(fed.sink.chunks[0].pages->first_block, 2u * 131072);
@@ -91,7 +102,8 @@ TEST(Chunker, KnowsTheBlockNumbersOfEachChunkOfARelation) {
 }
 
 TEST(Chunker, KnowsRelationsOfTablespaces) {
-  Fed fed(TarWriter().file("PG_15_202209061/5/16401", Bytes(pg::kPageSize)).finish(), 4096, {kChunk, true, 131072}, 16400);
+  Fed fed(TarWriter().file("PG_15_202209061/5/16401", Bytes(pg::kPageSize)).finish(), 4096, {kChunk, true, 131072},
+          16400);
   ASSERT_EQ(fed.sink.chunks.size(), 1u);
   ASSERT_TRUE(fed.sink.chunks[0].pages);
   EXPECT_EQ(fed.sink.chunks[0].pages->file.tablespace, 16400u);
@@ -105,13 +117,23 @@ TEST(Chunker, ChecksNoPagesOfAClusterWithoutChecksums) {
 }
 
 TEST(Chunker, KeepsTheBackupLabelAsTextAndAsAFile) {
-  Fed fed(TarWriter().file("backup_label", as_bytes("START WAL LOCATION: 0/2000028\n")).file("other", as_bytes("x")).finish(), 3);
+  Fed fed(TarWriter()
+              .file("backup_label", as_bytes("START WAL LOCATION: 0/2000028\n"))
+              .file("other", as_bytes("x"))
+              .finish(),
+          3);
   EXPECT_EQ(fed.chunker.backup_label(), "START WAL LOCATION: 0/2000028\n");
   EXPECT_NE(fed.sink.find("backup_label"), nullptr);
 }
 
 TEST(Chunker, LeavesOutWhatNoRestoreMayCreateAndNamesIt) {
-  Fed fed(TarWriter().file("strange\\name", Bytes(700)).link("pg_wal/elsewhere", "/etc").link("pg_tblspc/16400", "/srv/space").file("after", as_bytes("x")).finish(), 100);
+  Fed fed(TarWriter()
+              .file("strange\\name", Bytes(700))
+              .link("pg_wal/elsewhere", "/etc")
+              .link("pg_tblspc/16400", "/srv/space")
+              .file("after", as_bytes("x"))
+              .finish(),
+          100);
   ASSERT_TRUE(fed.status.ok());
   EXPECT_EQ(fed.chunker.skipped(), (std::vector<std::string>{"strange\\name", "pg_wal/elsewhere"}));
   ASSERT_EQ(fed.sink.files.size(), 2u);
@@ -133,7 +155,12 @@ TEST(Chunker, RefusesHostileArchives) {
 
 TEST(Chunker, SurvivesArchivesWithRandomDamage) {
   SeededRandom random(7);
-  const Bytes tar = TarWriter().directory("base").file("base/5/1259", random.bytes(20'000)).link("pg_tblspc/1", "/x").file("b", random.bytes(100)).finish();
+  const Bytes tar = TarWriter()
+                        .directory("base")
+                        .file("base/5/1259", random.bytes(20'000))
+                        .link("pg_tblspc/1", "/x")
+                        .file("b", random.bytes(100))
+                        .finish();
   for (int round = 0; round < 2000; ++round) {
     Bytes damaged = tar;
     for (int i = 0; i < 4; ++i) damaged[random.below(damaged.size())] = static_cast<std::uint8_t>(random.u64());

@@ -26,7 +26,9 @@ struct Log {
     return r;
   }
 };
-PageId page(std::uint32_t block) { return {1663, 5, 16384, 0, block}; }
+PageId page(std::uint32_t block) {
+  return {1663, 5, 16384, 0, block};
+}
 
 TEST(PageImages, TellsImagesBetweenStartAndStop) {
   PageImages images;
@@ -37,7 +39,7 @@ TEST(PageImages, TellsImagesBetweenStartAndStop) {
   const Position start = log.next;
   images.add(log.record(3));
   images.add(log.record(4, false));
-  images.add(log.record(5, true, false));      // for consistency checks only
+  images.add(log.record(5, true, false));         // for consistency checks only
   images.add(log.record(6, false, false, true));  // built anew by redo
   const Position stop = log.next;
   images.add(log.record(7));
@@ -73,7 +75,8 @@ TEST(PageImages, DoesNotKnowWhatItHasNotSeen) {
   log.record(1);
   images.set_start(start);
   images.add(log.record(2));
-  EXPECT_EQ(images.has_full_page_image(page(1), start, log.next), Answer::kUnknown) << "recording began behind the start";
+  EXPECT_EQ(images.has_full_page_image(page(1), start, log.next), Answer::kUnknown)
+      << "recording began behind the start";
   EXPECT_EQ(images.has_full_page_image(page(2), start, log.next), Answer::kImage);
   EXPECT_FALSE(images.wait_until(log.next + 1, Instant{}));
 }

@@ -7,8 +7,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Timestamp at(std::string_view text) { return parse_timestamp(text).value(); }
-Error error(ErrorCode code) { return {code, "x", ""}; }
+Timestamp at(std::string_view text) {
+  return parse_timestamp(text).value();
+}
+Error error(ErrorCode code) {
+  return {code, "x", ""};
+}
 
 SnapshotScheduler::Options nightly(Duration jitter = {}) {
   SnapshotScheduler::Options o;

@@ -19,7 +19,9 @@ class TarWriter {
     return *this;
   }
   TarWriter& directory(std::string_view path) { return header(path, '5', 0, ""); }
-  TarWriter& link(std::string_view path, std::string_view target) { return header(std::string(path) + '/', '2', 0, target); }
+  TarWriter& link(std::string_view path, std::string_view target) {
+    return header(std::string(path) + '/', '2', 0, target);
+  }
   /// The archive with its two zero blocks.
   Bytes finish() {
     out_.resize(out_.size() + 1024);
@@ -29,7 +31,9 @@ class TarWriter {
  private:
   TarWriter& header(std::string_view path, char type, std::uint64_t size, std::string_view target) {
     Bytes h(512);
-    auto put = [&](std::size_t at, std::string_view text) { std::copy(text.begin(), text.end(), h.begin() + static_cast<std::ptrdiff_t>(at)); };
+    auto put = [&](std::size_t at, std::string_view text) {
+      std::copy(text.begin(), text.end(), h.begin() + static_cast<std::ptrdiff_t>(at));
+    };
     put(0, path);
     put(100, "0000600");
     put(124, fmt::format("{:011o}", size));
