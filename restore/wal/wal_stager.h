@@ -1,0 +1,25 @@
+#pragma once
+
+#include "restore/apply/beneath.h"
+#include "restore/fetch/log_reader.h"
+#include "restore/wal/wal_plan.h"
+
+namespace stele::restore {
+
+/// Checks that bytes covered twice are the same, whichever object they come from; keeps the last objects' bytes.
+Status compare_overlap(const DecodedObject& a, const DecodedObject& b, std::string_view what);
+
+/// Decodes a plan's log into WAL files. The directory must not exist. Durable on success; `plan` is written last. On many threads.
+/// `reserved` are timeline numbers that must look taken (wal/README.md). kDamaged, kForged where the log is not what the plan says.
+Status stage_wal(const StoreCatalog& catalog, LogReader& reader, const recovery::Plan& plan, const std::vector<std::uint32_t>& reserved,
+                 const std::string& directory, std::size_t workers, const std::function<void(std::uint64_t)>& progress);
+
+/// The same without writing: every object of the plan's log, and every other object of the same streams that overlaps it, is authenticated
+/// and decoded, and bytes that two objects hold must be equal. Gives the number of objects.
+Result<std::size_t> verify_log(const StoreCatalog& catalog, LogReader& reader, const recovery::Plan& plan, std::size_t workers,
+                               const std::function<void(std::uint64_t)>& progress);
+
+/// The history files of every timeline of the lineage, ancestors of the plan's history first where numbers collide.
+std::map<std::string, std::string> history_files(const recovery::Facts& facts, const recovery::Plan& plan, const std::vector<std::uint32_t>& reserved);
+
+}  // namespace stele::restore
