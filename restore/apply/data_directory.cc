@@ -208,13 +208,14 @@ Status DataDirectory::finish_files(const std::string& backup_label) {
   return sync_directory(parent_of(path_));
 }
 
-Status DataDirectory::complete() {
+Status DataDirectory::complete(std::optional<std::pair<uid_t, gid_t>> owner) {
   const BeneathDirectory& root = roots_.front().second;
   const std::string path(kControlPath);
   // Settings and log were written meanwhile.
   STELE_CHECK(root.sync_file_system());
   STELE_TRY(FileDescriptor fd, root.create_file(path, 0600));
   STELE_CHECK(write_fully(fd.get(), 0, control_, path));
+  if (owner && ::fchown(fd.get(), owner->first, owner->second) != 0) return system_error("give away", path, errno);
   if (::fsync(fd.get()) != 0) return system_error("sync", path, errno);
   STELE_CHECK(fd.close(path));
   STELE_CHECK(root.sync_directory("global"));

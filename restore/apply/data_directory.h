@@ -32,7 +32,8 @@ class DataDirectory {
   Status finish_files(const std::string& backup_label);
   /// global/pg_control as the snapshot has it, not on disk yet. Empty: the snapshot has none.
   const Bytes& control_file() const { return control_; }
-  Status complete();
+  /// `owner`: whom global/pg_control shall belong to (the rest was given away before).
+  Status complete(std::optional<std::pair<uid_t, gid_t>> owner);
 
   const std::string& path() const { return path_; }
   const std::vector<std::string>& extra_files() const { return extra_names_; }

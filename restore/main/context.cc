@@ -1,0 +1,163 @@
+#include "restore/main/context.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <fstream>
+
+#include "core/config/log.h"
+#include "core/io/durable_file.h"
+#include "core/store/local_store.h"
+#include "restore/fetch/parallel.h"
+
+namespace stele::restore {
+
+namespace {
+
+net::TlsConfig to_net(const config::TlsConfig& tls) {
+  net::TlsConfig out;
+  out.ca_file = tls.ca.string();
+  out.certificate_file = tls.certificate.string();
+  out.key_file = tls.key.string();
+  out.crl_file = tls.crl.string();
+  out.crl_stale = tls.crl_stale == config::CrlStale::kRefuse ? net::CrlStale::kRefuse : net::CrlStale::kAllow;
+  return out;
+}
+
+}  // namespace
+
+void add_store_options(CLI::App& command, StoreOptions& options) {
+  command.add_option("--database", options.database, "SITE/DATABASE; needed when the store holds several")->type_name("SITE/DATABASE");
+  command.add_option("--passphrase-fd", options.passphrase_fd, "Read the passphrase from this file descriptor instead of the terminal")->type_name("N");
+  command.add_flag("--accept-older", options.accept_older, "Go on although this store ends before what was seen here earlier");
+}
+
+Result<std::unique_ptr<Context>> Context::open(const cli::Common& common, const StoreOptions& options) {
+  auto out = std::unique_ptr<Context>(new Context());
+  STELE_TRY(out->config_, config::load_restore_config(common.config));
+  out->options_ = options;
+  out->passphrases_ = PassphraseSource(options.passphrase_fd);
+  STELE_TRY(out->authorities_, load_authorities(out->config_));
+  if (!out->config_.store_directory.empty()) {
+    const std::string root = out->config_.store_directory.string();
+    auto local = store::open_local_reader(out->fs_, root);
+    if (!local.ok()) return local.error().in(fmt::format("store directory {}", root));
+    out->objects_ = std::move(*local);
+    out->journal_directory_ = store::journal_directory(root);
+    return out;
+  }
+  STELE_CHECK(config::check_secret_file_mode(out->config_.tls.key));
+  STELE_TRY(auto tls, net::TlsContext::load(to_net(out->config_.tls)));
+  std::optional<Error> failed;
+  for (const config::ReceiverEndpoint& receiver : out->config_.receivers) {
+    client::RemoteReader::Options remote;
+    remote.address = receiver.address.to_string();
+    remote.receiver = receiver.name;
+    remote.tls = tls;
+    remote.software = fmt::format("{} {}", kProgram, STELE_VERSION);
+    auto reader = client::RemoteReader::open(std::move(remote));
+    if (reader.ok()) {
+      out->receivers_.push_back(std::move(*reader));
+      continue;
+    }
+    failed = reader.error().in(fmt::format("receiver {}", receiver.name));
+    log::warning("a receiver does not answer", {{"receiver", receiver.name}, {"error", reader.error().to_string()}});
+  }
+  if (out->receivers_.empty()) return *failed;
+  std::vector<store::ObjectReader*> copies;
+  for (const auto& receiver : out->receivers_) copies.push_back(receiver.get());
+  out->objects_ = std::make_unique<UnionReader>(std::move(copies));
+  return out;
+}
+
+std::size_t Context::workers() const {
+  // Reads over a line mostly wait.
+  const std::size_t cores = worker_count(config_.parallelism);
+  return receivers_.empty() || config_.parallelism > 0 ? cores : std::max<std::size_t>(cores, 4);
+}
+
+Status Context::load_keys(bool ask) { return restore::load_keys(config_, passphrases_, ask || passphrases_.from_descriptor(), keys_); }
+
+Result<std::vector<DatabaseName>> Context::databases() { return find_databases(*objects_, &fs_, journal_directory_); }
+
+Result<DatabaseName> Context::database() {
+  if (!options_.database.empty()) return parse_database_name(options_.database);
+  STELE_TRY(auto names, databases());
+  if (names.empty()) return Error{ErrorCode::kNotFound, "the store holds no database", "check [store] directory or [[receiver]]"};
+  if (names.size() == 1) return names.front();
+  std::string all;
+  for (const DatabaseName& name : names) all += (all.empty() ? "" : ", ") + name.to_string();
+  return Error{ErrorCode::kUsage, "the store holds several databases", "--database with one of: " + all};
+}
+
+Result<std::unique_ptr<StoreCatalog>> Context::load(const DatabaseName& database) {
+  for (const auto& receiver : receivers_) {
+    auto sealed = receiver->seal_runs(database);
+    if (!sealed.ok() && sealed.error().code != ErrorCode::kNotFound) {
+      log::warning("a receiver did not seal its journal", {{"receiver", receiver->receiver()}, {"error", sealed.error().to_string()}});
+    }
+  }
+  StoreCatalog::Options options;
+  options.authorities = authorities_;
+  options.workers = workers();
+  options.fs = &fs_;
+  options.journal_directory = journal_directory_;
+  return StoreCatalog::load(*objects_, database, std::move(options));
+}
+
+Result<std::vector<std::uint32_t>> Context::reserve_timeline(const StoreCatalog& catalog, const recovery::Plan& plan) {
+  std::uint32_t highest = plan.timeline;
+  const recovery::BranchFact* head = catalog.facts().branch(plan.path.head());
+  for (const recovery::BranchFact& b : catalog.facts().branches) {
+    if (head != nullptr && b.lineage == head->lineage) highest = std::max(highest, b.timeline);
+  }
+  // Whoever reserved, a number only costs a number; but an absurd one would use them up.
+  constexpr std::uint32_t kFarthest = 10'000;
+  std::uint32_t next = highest + 1;
+  for (const recovery::LedgerFact& fact : catalog.facts().ledger) {
+    if (fact.kind == recovery::kLedgerBranchReserved && fact.value > highest && fact.value < highest + kFarthest) {
+      next = std::max(next, static_cast<std::uint32_t>(fact.value) + 1);
+    }
+  }
+  for (const auto& receiver : receivers_) {
+    STELE_TRY(const std::uint32_t number, receiver->reserve_timeline(catalog.database(), next - 1));
+    if (number > highest && number < highest + kFarthest) next = std::max(next, number);
+  }
+  std::vector<std::uint32_t> taken;
+  for (std::uint32_t n = plan.timeline + 1; n < next; ++n) taken.push_back(n);
+  return taken;
+}
+
+Status Context::check_known_heads(const StoreCatalog& catalog) {
+  if (config_.work_directory.empty()) return {};
+  const std::string path = fmt::format("{}/heads-{}-{}", config_.work_directory.string(), catalog.database().site, catalog.database().database);
+  std::map<StreamId, Position> known;
+  if (std::ifstream in(path); in) {
+    std::string stream, position;
+    while (in >> stream >> position) {
+      auto id = StreamId::parse_hex(stream);
+      auto end = parse_position(position);
+      if (id.ok() && end.ok()) known[*id] = *end;
+    }
+  }
+  const recovery::LogMap log(catalog.facts());
+  std::string missing;
+  for (const auto& [stream, end] : known) {
+    const Position here = log.end_of(stream);
+    if (here < end) missing += fmt::format("{}stream {} from {} to {}", missing.empty() ? "" : ", ", stream.short_hex(), here.to_string(), end.to_string());
+  }
+  if (!missing.empty() && !options_.accept_older) {
+    return Error{ErrorCode::kGap, fmt::format("this store lost log that was seen here before: {}", missing), "ask another receiver, or --accept-older"};
+  }
+  std::string text;
+  for (const recovery::BranchFact& b : catalog.facts().branches) {
+    known[b.stream] = std::max(known[b.stream], log.end_of(b.stream));
+  }
+  for (const auto& [stream, end] : known) text += fmt::format("{} {}\n", stream.hex(), end.to_string());
+  Status written = io::make_directories_durably(fs_, config_.work_directory.string());
+  if (written.ok()) written = io::write_file_durably(fs_, path, as_bytes(text), io::WriteMode::kReplace);
+  if (!written.ok()) log::warning("the newest heads could not be remembered", {{"error", written.error().to_string()}});
+  return {};
+}
+
+}  // namespace stele::restore

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "core/client/remote_reader.h"
+#include "core/config/cli.h"
+#include "core/config/restore_config.h"
+#include "core/io/file_system.h"
+#include "core/recovery/plan.h"
+#include "restore/catalog/store_catalog.h"
+#include "restore/trust/key_files.h"
+
+namespace CLI {
+class App;
+}
+
+namespace stele::restore {
+
+inline constexpr std::string_view kProgram = "stele-restore";
+
+/// Options of every command that reads a store.
+struct StoreOptions {
+  std::string database;  ///< SITE/DATABASE; empty: the only one
+  int passphrase_fd = -1;
+  bool accept_older = false;
+};
+void add_store_options(CLI::App& command, StoreOptions& options);
+
+/// What a command works on: configuration, store and keys. One thread opens it; readers are thread-safe afterwards.
+class Context {
+ public:
+  static Result<std::unique_ptr<Context>> open(const cli::Common& common, const StoreOptions& options);
+
+  const config::RestoreConfig& config() const { return config_; }
+  store::ObjectReader& objects() { return *objects_; }
+  const std::string& journal_directory() const { return journal_directory_; }
+  const std::vector<crypto::VerifyKey>& authorities() const { return authorities_; }
+  io::FileSystem& fs() { return fs_; }
+  Clock& clock() { return clock_; }
+  KeyRing& keys() { return keys_; }
+  std::size_t workers() const;
+  /// Opens the configured key files; `ask` false: only those without a passphrase (or whose passphrase comes from a descriptor).
+  Status load_keys(bool ask);
+
+  /// The databases of the store.
+  Result<std::vector<DatabaseName>> databases();
+  /// The one that the options name, or the only one; kUsage when there are several.
+  Result<DatabaseName> database();
+  /// Loads a database, with a receiver's journal sealed first.
+  Result<std::unique_ptr<StoreCatalog>> load(const DatabaseName& database);
+  /// The next timeline number at every receiver (reserved there durably) or from what the store knows: numbers that must look taken.
+  Result<std::vector<std::uint32_t>> reserve_timeline(const StoreCatalog& catalog, const recovery::Plan& plan);
+
+  /// The newest ends seen here before (TRUST.md section 3): kGap naming what is missing when this store ends earlier, unless it is accepted.
+  Status check_known_heads(const StoreCatalog& catalog);
+
+ private:
+  Context() = default;
+  config::RestoreConfig config_;
+  StoreOptions options_;
+  io::PosixFileSystem fs_;
+  SystemClock clock_;
+  std::vector<std::unique_ptr<client::RemoteReader>> receivers_;
+  std::unique_ptr<store::ObjectReader> objects_;
+  std::string journal_directory_;
+  std::vector<crypto::VerifyKey> authorities_;
+  PassphraseSource passphrases_;
+  KeyRing keys_;
+};
+
+/// A progress line that several threads may move.
+class SharedProgress {
+ public:
+  SharedProgress(std::string label, std::uint64_t total, Clock& clock) : progress_(std::move(label), total, clock) {}
+  void operator()(std::uint64_t done) {
+    std::lock_guard lock(mutex_);
+    if (done > done_) progress_.update(done_ = done);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::uint64_t done_ = 0;
+  cli::Progress progress_;
+};
+
+}  // namespace stele::restore
