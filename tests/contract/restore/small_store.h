@@ -83,7 +83,7 @@ class SmallStore : public testing::Test {
   }
 
   Result<std::unique_ptr<StoreCatalog>> load() {
-    reader_ = *store::open_local_reader(fs_, builder_->root());
+    reader_ = store::open_local_reader(fs_, builder_->root()).value();
     StoreCatalog::Options options;
     options.authorities = {builder_->authority_key()};
     options.fs = &fs_;

@@ -6,7 +6,7 @@ namespace {
 class Wal : public SmallStore {
  protected:
   Result<recovery::Plan> plan(const recovery::Target& target = {}) {
-    catalog_ = std::move(*load());
+    catalog_ = load().value();
     keys_.add(builder_->recovery_key());
     log_ = std::make_unique<LogReader>(*catalog_, keys_);
     index_ = std::make_unique<DecodingLogIndex>(*catalog_, *log_);
@@ -81,7 +81,7 @@ TEST_F(Wal, TimesTransactionsAndPositionsAreResolvedByDecoding) {
 TEST_F(Wal, ANewTimelinesFirstSegmentBeginsWithItsParentsBytes) {
   fill(12, false);
   // The standby was promoted a little before the end of the old branch.
-  auto old = std::move(*load());
+  auto old = load().value();
   const Position fork = old->facts().runs.back().range.begin;
   const StreamId child = builder_->branch(2, kSystem, kSegment, stream_, fork);
   const std::size_t at = fork - Position{0x1000000};

@@ -63,7 +63,7 @@ class Restore : public testing::Test {
     ASSERT_TRUE(made.ok()) << made.error().to_string();
     source_ = std::move(*made);
     ASSERT_TRUE(source_->start().ok());
-    target_ = std::move(*PostgresCluster::create_empty());
+    target_ = PostgresCluster::create_empty().value();
     work_ = target_->root_directory() + "/work";
     fs::create_directories(work_);
     store_ = std::make_unique<StoreBuilder>(work_ + "/store");
