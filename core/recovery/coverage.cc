@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 namespace stele::recovery {
 
 namespace {
@@ -125,18 +127,20 @@ Result<BranchPath> path_to(const Facts& facts, const StreamId& head) {
 
 namespace {
 
-/// Covers [from, to) within one stream. `before` is the object that ends at `from`, when it is of the same stream.
+/// Covers [from, to) within one stream. An object whose join tag did not fit is of another history and stays out.
 void cover_stream(const LogMap& log, const PathPart& part, Position from, Position to, Cover& out) {
   const std::vector<ObjectLog>& objects = log.stream(part.stream).objects;
   const ObjectLog* previous = nullptr;
+  std::set<const ObjectLog*> strangers;
   Position at = from;
   while (at < to) {
     const ObjectLog* best = nullptr;
     for (const ObjectLog& object : objects) {
       if (object.range.begin > at) break;
-      if (object.range.end <= at) continue;
+      if (object.range.end <= at || strangers.contains(&object)) continue;
       if (previous != nullptr && object.range.begin == at && previous->range.end == at && !joins(previous->join_end, object.join_start)) {
         out.mismatches.push_back(JoinMismatch{part.stream, at, previous->object, object.object});
+        strangers.insert(&object);
         continue;
       }
       if (best == nullptr || object.range.end > best->range.end) best = &object;

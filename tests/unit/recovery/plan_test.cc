@@ -312,7 +312,7 @@ TEST(Plan, ATargetBeforeTheForkIsNotInDoubt) {
   const FactsBuilder b = promoted();
   const auto p = plan(b, lsn_target(at(36)));
   ASSERT_TRUE(p.ok()) << p.error().to_string();
-  EXPECT_TRUE(plan(b, time_target(sec(30))).ok());
+  EXPECT_TRUE(plan(b, time_target(sec(35))).ok());
   EXPECT_EQ(code(plan(b, time_target(sec(45)))), ErrorCode::kAmbiguous);
   EXPECT_EQ(code(plan(b, lsn_target(at(44)))), ErrorCode::kAmbiguous);
 }
