@@ -100,6 +100,13 @@ const PathPart* BranchPath::part_at(Position p) const {
   return nullptr;
 }
 
+const PathPart* BranchPath::part_of(const StreamId& stream) const {
+  for (const PathPart& part : parts) {
+    if (part.stream == stream) return &part;
+  }
+  return nullptr;
+}
+
 Result<BranchPath> path_to(const Facts& facts, const StreamId& head) {
   BranchPath path;
   StreamId at = head;
@@ -115,7 +122,8 @@ Result<BranchPath> path_to(const Facts& facts, const StreamId& head) {
       path.parts.push_back(PathPart{at, branch->timeline, {branch->fork, end}});
       end = branch->fork;
     }
-    if (branch->parent.is_zero()) break;
+    // Only a timeline switch continues its parent's bytes; after a fork or a new enrolment nothing says that they do.
+    if (branch->parent.is_zero() || branch->reason != BranchReason::kTimelineSwitch) break;
     const BranchFact* parent = facts.branch(branch->parent);
     if (parent != nullptr && parent->lineage != branch->lineage) break;
     at = branch->parent;

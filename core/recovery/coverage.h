@@ -52,6 +52,8 @@ struct BranchPath {
   const StreamId& head() const { return parts.back().stream; }
   /// The part that holds `p`; null before the path begins.
   const PathPart* part_at(Position p) const;
+  /// The part of this stream; null where the history does not go through it.
+  const PathPart* part_of(const StreamId& stream) const;
 };
 
 /// The path that ends in `head`. kNotFound without such a branch; kDamaged where parents form a circle.

@@ -3,6 +3,9 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <limits>
+#include <set>
+
 #include "core/pg/wal_segment.h"
 
 namespace stele::recovery {
@@ -86,7 +89,7 @@ class Planner {
       const std::string what = fmt::format("timeline {} (branch {}) has confirmed commits from {} to {} (last {}) that are not in timeline {}", tail.timeline,
                                            tail.stream.hex().substr(0, 12), tail.range.begin.to_string(), tail.range.end.to_string(), to_iso8601(tail.last_commit),
                                            path_.parts.back().timeline);
-      if (!target_.timeline.empty() || options_.accept_abandoned || !in_doubt(tail)) {
+      if (!target_.timeline.empty() || options_.accept_abandoned || tail.chosen || !in_doubt(tail)) {
         notes_.push_back(what);
         continue;
       }
@@ -345,6 +348,11 @@ class Planner {
     plan.path.parts.back().range.end = kEndOfTime;
     plan.timeline = plan.path.parts.back().timeline;
     plan.history = facts_.branch(plan.path.head())->history;
+    // A branch that began before its own timeline (a rebuilt server, enrolled anew) also holds the end of the one before.
+    while (!plan.history.empty() && plan.end <= plan.history.back().end) {
+      plan.timeline = plan.history.back().timeline;
+      plan.history.pop_back();
+    }
     plan.log = cover_path(log_, plan.path, plan.log_begin, plan.end).pieces;
     std::set<std::size_t> seen;
     for (const LogPiece& piece : plan.log) {
@@ -355,7 +363,7 @@ class Planner {
         plan.log_stored_bytes += facts_.runs[i].bytes;
       }
     }
-    plan.segments = wal_segments(plan.path, plan.log_begin, plan.end, segment_size_);
+    plan.segments = wal_segments(plan.timeline, plan.history, plan.log_begin, plan.end, segment_size_);
     return plan;
   }
 
@@ -402,14 +410,14 @@ Nearest nearest_moments(const Survey& survey, const Target& target) {
   return out;
 }
 
-std::vector<std::string> wal_segments(const BranchPath& path, Position begin, Position end, std::uint64_t segment_size) {
+std::vector<std::string> wal_segments(std::uint32_t timeline, const std::vector<SwitchPoint>& history, Position begin, Position end, std::uint64_t segment_size) {
   std::vector<std::string> out;
   if (segment_size == 0) return out;
   for (std::uint64_t number = begin.value / segment_size; number * segment_size < end.value; ++number) {
     const Position last{std::min((number + 1) * segment_size, end.value) - 1};
-    const PathPart* part = path.part_at(last);
-    if (part == nullptr) part = &path.parts.front();
-    out.push_back(pg::wal_file_name({part->timeline, number}, static_cast<std::uint32_t>(segment_size)));
+    std::uint32_t of_segment = timeline;
+    for (auto earlier = history.rbegin(); earlier != history.rend() && last < earlier->end; ++earlier) of_segment = earlier->timeline;
+    out.push_back(pg::wal_file_name({of_segment, number}, static_cast<std::uint32_t>(segment_size)));
   }
   return out;
 }

@@ -60,8 +60,8 @@ Nearest nearest_moments(const Survey& survey, const Target& target);
 /// with damaged pages would do; errors of the index.
 Result<Plan> make_plan(const Facts& facts, const Target& target, const PlanOptions& options, LogIndex* index);
 
-/// WAL file names for [begin, end) of a path. The segment in which a timeline begins carries its number: PostgreSQL looks there first,
-/// and the bytes before the switch are the parent's.
-std::vector<std::string> wal_segments(const BranchPath& path, Position begin, Position end, std::uint64_t segment_size);
+/// WAL file names for [begin, end) of a timeline with its earlier ones. The segment in which a timeline begins carries its number:
+/// PostgreSQL looks there first, and the bytes before the switch are the parent's.
+std::vector<std::string> wal_segments(std::uint32_t timeline, const std::vector<SwitchPoint>& history, Position begin, Position end, std::uint64_t segment_size);
 
 }  // namespace stele::recovery

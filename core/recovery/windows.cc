@@ -16,6 +16,22 @@ bool is_ancestor(const Facts& facts, const StreamId& ancestor, StreamId of) {
   return false;
 }
 
+/// Up to where two branches of one lineage are one history, by their timelines; kEndOfTime when these are the same.
+Position common_end(const BranchFact& a, const BranchFact& b) {
+  auto timelines = [](const BranchFact& f) {
+    std::vector<SwitchPoint> out = f.history;
+    out.push_back({f.timeline, kEndOfTime});
+    return out;
+  };
+  const std::vector<SwitchPoint> left = timelines(a), right = timelines(b);
+  Position end;
+  for (std::size_t i = 0; i < std::min(left.size(), right.size()) && left[i].timeline == right[i].timeline; ++i) {
+    end = std::min(left[i].end, right[i].end);
+    if (left[i].end != right[i].end) break;
+  }
+  return end;
+}
+
 Position segment_begin(Position p, std::uint64_t segment_size) { return segment_size == 0 ? p : Position{p.value / segment_size * segment_size}; }
 
 /// The source's clock at `end` of a path.
@@ -66,8 +82,10 @@ std::vector<AbandonedTail> abandoned_tails(const LogMap& log, const StreamId& he
   if (!path.ok() || at == nullptr) return out;
   for (const BranchFact& b : facts.branches) {
     if (b.lineage != at->lineage || b.stream == head || is_ancestor(facts, head, b.stream)) continue;
-    Position from = b.fork;
     StreamId left_by = path->head();
+    const BranchFact& root = *facts.branch(path->parts.front().stream);
+    const Position common = common_end(*at, b);
+    Position from = std::max(b.fork, common == kEndOfTime ? root.fork : common);
     for (std::size_t i = 0; i < path->parts.size(); ++i) {
       if (path->parts[i].stream != b.stream) continue;
       from = path->parts[i].range.end;
@@ -75,7 +93,9 @@ std::vector<AbandonedTail> abandoned_tails(const LogMap& log, const StreamId& he
     }
     const Position end = log.end_of(b.stream);
     if (end <= from) continue;
-    out.push_back(AbandonedTail{b.stream, left_by, b.timeline, {from, end}, last_commit_behind(log, b.stream, from), log.as_of(b.stream, end)});
+    const bool anew = root.reason == BranchReason::kFirst || root.reason == BranchReason::kNewEnrolment;
+    const bool chosen = anew && b.generation < root.generation && path->part_of(b.stream) == nullptr;
+    out.push_back(AbandonedTail{b.stream, left_by, b.timeline, {from, end}, last_commit_behind(log, b.stream, from), log.as_of(b.stream, end), chosen});
   }
   return out;
 }
@@ -122,10 +142,7 @@ Survey survey(const Facts& facts) {
     if (!path.ok()) continue;
     for (const SnapshotState& state : out.snapshots) {
       const SnapshotFact& s = state.fact;
-      const PathPart* part = nullptr;
-      for (const PathPart& p : path->parts) {
-        if (p.stream == s.stream) part = &p;
-      }
+      const PathPart* part = path->part_of(s.stream);
       if (!state.usable || part == nullptr || s.stop > part->range.end) continue;
       Cover cover = cover_path(log, *path, s.stop, kEndOfTime);
       for (const JoinMismatch& m : cover.mismatches) {

@@ -37,6 +37,8 @@ struct AbandonedTail {
   PositionRange range;
   Timestamp last_commit;  ///< none: no commit ends there
   Timestamp as_of;
+  /// An enrolment began the current history anew, with a higher generation: whoever enrolled has chosen to leave the old one.
+  bool chosen = false;
 };
 
 /// Everything `list`, `status` and retention say about one database.

@@ -53,6 +53,14 @@ Result<int> keygen(const Options& options, bool json) {
   std::vector<Written> written;
   std::optional<crypto::VerifyKey> authority;
   const std::string name = options.name.empty() ? (options.drill ? "drill" : "recovery") : options.name;
+  // Before anybody thinks of a passphrase.
+  for (const std::string& pair : options.authority.empty() ? std::vector<std::string>{name, "authority"} : std::vector<std::string>{name}) {
+    for (const char* suffix : {".key", ".pub"}) {
+      const std::string path = fmt::format("{}/{}{}", options.directory, pair, suffix);
+      STELE_TRY(const bool taken, fs.exists(path));
+      if (taken) return Error{ErrorCode::kExists, fmt::format("{} exists", path), "keys are never overwritten: choose another directory or --name"};
+    }
+  }
   if (!options.authority.empty()) {
     STELE_TRY(authority, read_authority(options.authority));
   } else {

@@ -172,6 +172,12 @@ class Job {
     STELE_TRY(auto process, recover(context_->fs(), runner_, server, wait));
     STELE_TRY(report_.recovery, process->log());
     report_.started = true;
+    // Recovery is over: PostgreSQL has its own log now.
+    if (options_.action == "promote") {
+      std::error_code ec;
+      std::filesystem::remove_all(report_.staging, ec);
+      if (!ec) report_.staging.clear();
+    }
     report_.seconds_recovery = seconds() - report_.seconds_total;
     report_.seconds_total = seconds();
     return {};

@@ -77,9 +77,13 @@ class Restore : public testing::Test {
   /// Takes a base backup with PostgreSQL's tool.
   void take_snapshot() {
     const std::string copy = source_->root_directory() + "/copy";
-    auto done = source_->run({"sh", "-c", fmt::format("{} -D {} -X none -c fast --no-slot -v --tablespace-mapping={}={} 2>&1", PostgresCluster::program("pg_basebackup"), copy,
-                                                      source_->root_directory() + "/ts", source_->root_directory() + "/ts_copy")});
-    ASSERT_TRUE(done.ok()) << done.error().to_string();
+    ProcessOptions options;
+    options.as_database_user = true;
+    options.environment = {{"PGHOST", source_->socket_directory()}, {"PGPORT", std::to_string(source_->port())}, {"PGUSER", "postgres"}};
+    const std::string spaces = source_->root_directory() + "/ts";
+    auto done = run_process({PostgresCluster::program("pg_basebackup"), "-D", copy, "-X", "none", "-c", "fast", "--no-slot", "-v",
+                             fmt::format("--tablespace-mapping={}={}_copy", spaces, spaces)}, options);
+    ASSERT_TRUE(done.ok() && done->exit_code == 0) << (done.ok() ? done->err : done.error().to_string());
     const std::string end = "write-ahead log end point: ";
     spec_.files = files_of(copy, spec_);
     const auto label = pg::parse_backup_label(as_text(read_path(copy + "/backup_label")));
@@ -87,9 +91,9 @@ class Restore : public testing::Test {
     const auto control = pg::parse_control_file(read_path(copy + "/global/pg_control"));
     ASSERT_TRUE(control.ok());
     spec_.start = label->start_wal_location;
-    const std::size_t at = done->find(end);
-    ASSERT_NE(at, std::string::npos) << *done;
-    spec_.stop = *parse_position(done->substr(at + end.size(), done->find('\n', at) - at - end.size()));
+    const std::size_t at = done->err.find(end);
+    ASSERT_NE(at, std::string::npos) << done->err;
+    spec_.stop = *parse_position(done->err.substr(at + end.size(), done->err.find('\n', at) - at - end.size()));
     spec_.system_identifier = control->system_identifier;
     spec_.server_version = 150020;
     spec_.finished = now_of(*source_);
@@ -160,7 +164,7 @@ TEST_F(Restore, RebuildsADatabaseJustBeforeAWrongDelete) {
   sql(fmt::format("CREATE TABLESPACE elsewhere LOCATION '{}/ts'", source_->root_directory()));
   sql("CREATE TABLE member(id int PRIMARY KEY, name text); CREATE TABLE far(id int) TABLESPACE elsewhere; INSERT INTO far VALUES (1)");
   sql("INSERT INTO member SELECT i, md5(i::text) FROM generate_series(1, 5000) i");
-  take_snapshot();
+  ASSERT_NO_FATAL_FAILURE(take_snapshot());
   sql("INSERT INTO member SELECT i, md5(i::text) FROM generate_series(5001, 9000) i");
   sql("INSERT INTO far VALUES (2)");
   sql("SELECT pg_create_restore_point('before the mistake')");
@@ -170,7 +174,7 @@ TEST_F(Restore, RebuildsADatabaseJustBeforeAWrongDelete) {
   const Position end = lsn_of(*source_);
   const Timestamp as_of = now_of(*source_);
   ASSERT_TRUE(source_->stop(PostgresCluster::Stop::kImmediate).ok());
-  make_store(end, as_of);
+  ASSERT_NO_FATAL_FAILURE(make_store(end, as_of));
 
   const auto listed = tool({"list"}, 0);
   ASSERT_EQ(listed["databases"].size(), 1u);
@@ -198,7 +202,7 @@ TEST_F(Restore, RebuildsADatabaseJustBeforeAWrongDelete) {
 
 TEST_F(Restore, ReachesTheLastAcknowledgedByteAndEveryOtherKindOfTarget) {
   sql("CREATE TABLE t(i int)");
-  take_snapshot();
+  ASSERT_NO_FATAL_FAILURE(take_snapshot());
   sql("INSERT INTO t VALUES (1)");
   const std::string xid = *source_->psql("BEGIN; INSERT INTO t VALUES (2) RETURNING pg_current_xact_id(); COMMIT");
   sql("SELECT pg_create_restore_point('p1')");
@@ -207,7 +211,7 @@ TEST_F(Restore, ReachesTheLastAcknowledgedByteAndEveryOtherKindOfTarget) {
   const Position end = lsn_of(*source_);
   const Timestamp as_of = now_of(*source_);
   ASSERT_TRUE(source_->stop(PostgresCluster::Stop::kImmediate).ok());
-  make_store(end, as_of);
+  ASSERT_NO_FATAL_FAILURE(make_store(end, as_of));
   const std::string number = xid.substr(xid.find_first_of("0123456789"), xid.find_first_not_of("0123456789", xid.find_first_of("0123456789")) - xid.find_first_of("0123456789"));
   struct Case {
     std::vector<std::string> args;
@@ -237,11 +241,11 @@ TEST_F(Restore, ReachesTheLastAcknowledgedByteAndEveryOtherKindOfTarget) {
 
 TEST_F(Restore, PgVerifybackupAcceptsTheFiles) {
   sql("CREATE TABLE t AS SELECT generate_series(1, 20000) i");
-  take_snapshot();
+  ASSERT_NO_FATAL_FAILURE(take_snapshot());
   const Position end = lsn_of(*source_);
   const Timestamp as_of = now_of(*source_);
   ASSERT_TRUE(source_->stop(PostgresCluster::Stop::kImmediate).ok());
-  make_store(end, as_of);
+  ASSERT_NO_FATAL_FAILURE(make_store(end, as_of));
   tool({"run", "--into", target_->data_directory()}, 0);
   auto verified = run_checked({PostgresCluster::program("pg_verifybackup"), "-n", target_->data_directory()});
   EXPECT_TRUE(verified.ok()) << verified.error().to_string();

@@ -234,7 +234,6 @@ SnapshotId StoreBuilder::snapshot(SnapshotSpec spec) {
   reference.stream = spec.stream;
   reference.generation = generation_;
   reference.epoch = epoch.id;
-  reference.object = random.draw<ObjectId>();
   reference.snapshot = random.draw<SnapshotId>();
   reference.previous = last_manifest_;
   reference.start = spec.start;
@@ -257,7 +256,7 @@ SnapshotId StoreBuilder::snapshot(SnapshotSpec spec) {
   sealed.backup_label = spec.backup_label;
   sealed.tablespaces = spec.tablespaces;
   sealed.texts = spec.texts;
-  const format::SignedRecord record = must(format::make_manifest(reference, sealed, epoch.secrets.data, agent_));
+  const format::SignedRecord record = must(format::make_manifest(reference, sealed, epoch.secrets.data, agent_, random));
   last_manifest_ = record.id();
   put(format::manifest_name(database_, spec.finished, reference.snapshot), record.bytes);
   return reference.snapshot;

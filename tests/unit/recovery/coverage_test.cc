@@ -142,6 +142,7 @@ TEST(Coverage, RefusesACircleOfParents) {
   b.branch(1, 1);
   b.branch(2, 2, 1, at(40));
   b.facts.branches[0].parent = stream(2);
+  b.facts.branches[0].reason = BranchReason::kTimelineSwitch;
   const auto path = path_to(b.facts, stream(2));
   ASSERT_FALSE(path.ok());
   EXPECT_EQ(path.error().code, ErrorCode::kDamaged);

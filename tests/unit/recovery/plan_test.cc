@@ -350,6 +350,11 @@ TEST(Plan, TheSegmentOfASwitchCarriesTheNewTimelinesNumber) {
   EXPECT_EQ(p->history, (std::vector<SwitchPoint>{{1, at(40)}}));
 }
 
+TEST(Plan, SegmentsBeforeASwitchCarryTheOldNumberWhicheverBranchHoldsThem) {
+  EXPECT_EQ(wal_segments(3, {{1, at(40)}, {2, at(72)}}, at(16), at(81), kSegment),
+            (std::vector<std::string>{"000000010000000000000001", "000000020000000000000002", "000000020000000000000003", "000000030000000000000004", "000000030000000000000005"}));
+}
+
 TEST(Plan, RecoveryThatEndsAtTheSwitchStaysOnTheOldTimeline) {
   FactsBuilder b = promoted();
   Target target = lsn_target(at(36));

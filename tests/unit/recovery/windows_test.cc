@@ -104,6 +104,40 @@ TEST(Windows, ATwinOfOneTimelineNumberIsATail) {
   EXPECT_EQ(s.tails.size(), 2u);  // the rest of branch 1, and all of branch 2
 }
 
+TEST(Windows, AForkDoesNotContinueItsParent) {
+  FactsBuilder b;
+  b.branch(1, 1);
+  b.run(1, at(16), at(60), {sec(16), sec(59)});
+  b.branch(2, 1, 0, at(32)).reason = BranchReason::kFork;
+  b.run(2, at(32), at(48), {sec(80), sec(90)});
+  b.facts.branches[1].parent = stream(1);
+  b.facts.branches[1].generation = {2};
+  EXPECT_EQ(path_to(b.facts, stream(2))->parts.size(), 1u);
+  const Survey s = survey(b.facts);
+  ASSERT_EQ(s.tails.size(), 1u);
+  EXPECT_EQ(s.tails[0].range, (PositionRange{at(32), at(60)}));
+  EXPECT_FALSE(s.tails[0].chosen);
+}
+
+TEST(Windows, ARebuiltServerEnrolledAnewHasChosenAboutTheOldTail) {
+  // Restored to 40 on timeline 2, then enrolled: its first branch has no parent, but its history says where it left timeline 1.
+  FactsBuilder b;
+  b.branch(1, 1);
+  b.run(1, at(16), at(60), {sec(16), sec(59)});
+  BranchFact& fresh = b.branch(2, 2, 0, at(32), 2);
+  fresh.history = {{1, at(40)}};
+  b.run(2, at(32), at(48), {sec(80), sec(90)});
+  const Survey s = survey(b.facts);
+  EXPECT_EQ(s.current, stream(2));
+  ASSERT_EQ(s.tails.size(), 1u);
+  EXPECT_EQ(s.tails[0].range, (PositionRange{at(40), at(60)}));
+  EXPECT_TRUE(s.tails[0].chosen);
+  b.snapshot(1, 2, at(42), at(44), sec(85));
+  const auto p = make_plan(b.facts, {}, {}, nullptr);
+  ASSERT_TRUE(p.ok()) << p.error().to_string();
+  EXPECT_FALSE(p->notes.empty());
+}
+
 TEST(Windows, NothingIsNothing) {
   const Survey s = survey(Facts{});
   EXPECT_TRUE(s.windows.empty());
