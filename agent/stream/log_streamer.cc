@@ -375,7 +375,7 @@ Status LogStreamer::choose_branch(PgConnection& connection, const ServerFacts& f
   expect_parents_join(*branch_, known);
   force_fork_ = false;
   if (decision.kind == Kind::kFork) tell([](LogStatus& status) { ++status.forks; });
-  if (hooks_.need_snapshot) hooks_.need_snapshot(decision.why);
+  wanted_snapshot_ = decision.why;
   return {};
 }
 
@@ -418,6 +418,9 @@ Status LogStreamer::connect_and_stream() {
   STELE_TRY([[maybe_unused]] const SlotCreated made, ensure_slot(connection, options_.slot, clock_.steady_now() + kQueryDeadline));
   STELE_CHECK(choose_branch(connection, facts, info));
   if (!branch_->has_epoch) STELE_CHECK(renew_epoch());
+  // Only now is there an epoch that a snapshot could use.
+  if (wanted_snapshot_ && hooks_.need_snapshot) hooks_.need_snapshot(*wanted_snapshot_);
+  wanted_snapshot_.reset();
   LogEncoderOptions encoding = options_.encoding;
   encoding.suite = &keys_.key.signing.suite();
   encoding.stream = branch_->stream;
@@ -482,7 +485,7 @@ Status LogStreamer::note_gap(const Error& why) {
   decision.kind = BranchDecision::Kind::kFork;
   decision.why = fmt::format("the log between {} and {} is lost", lost_from.to_string(), from.to_string());
   STELE_CHECK(begin_branch(decision, facts, info, from));
-  if (hooks_.need_snapshot) hooks_.need_snapshot(decision.why);
+  wanted_snapshot_ = decision.why;
   return why;
 }
 

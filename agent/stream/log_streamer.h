@@ -146,6 +146,7 @@ class LogStreamer {
   std::vector<format::Frame> blocked_;  ///< sealed, and the spool was full
   std::optional<Instant> pending_since_;
   Instant last_frame_at_{};
+  std::optional<std::string> wanted_snapshot_;  ///< why; told once the branch has an epoch
   bool force_fork_ = false;
   bool skip_overlap_ = false;  ///< the segment before a boundary is gone: no overlap check this time
   bool server_stops_ = false;

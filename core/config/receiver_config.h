@@ -14,7 +14,7 @@ namespace stele::config {
 struct AuthorityConfig {
   std::string label;
   Bytes public_key;            ///< when the key is in the configuration itself
-  std::filesystem::path path;  ///< else the file that holds it; see load_authority_key
+  std::filesystem::path path;  ///< else the file that holds it; see load_authority_text
 };
 
 /// The limits of one site.
@@ -79,8 +79,8 @@ std::vector<KeyDescription> describe_receiver_config();
 
 /// [[authority]] tables, shared with restore.toml.
 std::vector<AuthorityConfig> read_authorities(TableReader& root, std::size_t at_least);
-/// The public key of an authority: in place, or read from its file (64 hexadecimal digits and white space). kConfig
-/// otherwise.
-Result<Bytes> load_authority_key(const AuthorityConfig& authority);
+/// An authority's public key as text without white space: hexadecimal where it stands in the configuration, else what its file holds.
+/// For crypto::read_authority_key.
+Result<std::string> load_authority_text(const AuthorityConfig& authority);
 
 }  // namespace stele::config

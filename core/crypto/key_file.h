@@ -115,6 +115,9 @@ Result<PublicKeyLine> decode_public_key(std::string_view line);
 Result<RecipientKey> as_recipient(const PublicKeyLine& line);
 Result<VerifyKey> as_verify_key(const PublicKeyLine& line);
 
+/// An authority's public key as an operator may write it: 64 hexadecimal digits (suite 1), or the whole public line. kConfig otherwise.
+Result<VerifyKey> read_authority_key(std::string_view text);
+
 /// kConfig when others than the owner may read or write the file; `mode` is st_mode, `path` is for the message.
 Status check_key_file_mode(std::uint32_t mode, std::string_view path);
 

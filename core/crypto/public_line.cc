@@ -72,6 +72,18 @@ Result<RecipientKey> as_recipient(const PublicKeyLine& line) {
   return RecipientKey::from(*line.suite, line.public_key);
 }
 
+Result<VerifyKey> read_authority_key(std::string_view text) {
+  if (auto hex = from_hex(text); hex.ok()) {
+    if (auto key = VerifyKey::from(default_suite(), *hex); key.ok()) return key;
+  }
+  auto line = decode_public_key(text);
+  if (!line.ok() || line->kind != KeyKind::kAuthority) {
+    return Error{ErrorCode::kConfig, "not an authority's public key: expected 64 hexadecimal digits or a line stele-authority-public:...",
+                 "use authority.pub, which stele-restore keygen made"};
+  }
+  return as_verify_key(*line);
+}
+
 Result<VerifyKey> as_verify_key(const PublicKeyLine& line) {
   if (is_recipient(line.kind)) return other_sort(line, "authority, agent or receiver");
   return VerifyKey::from(*line.suite, line.public_key);

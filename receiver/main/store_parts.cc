@@ -39,9 +39,10 @@ Result<std::vector<KeeperOptions::Site>> load_sites(const config::ReceiverConfig
     for (const std::string& label : site.authorities) {
       const config::AuthorityConfig* authority = config.find_authority(label);
       if (authority == nullptr) return Error{ErrorCode::kConfig, fmt::format("site {}: there is no authority \"{}\"", site.name, label), ""};
-      STELE_TRY(Bytes bytes, config::load_authority_key(*authority));
-      STELE_TRY(crypto::VerifyKey key, crypto::VerifyKey::from(crypto::default_suite(), bytes));
-      s.authorities.push_back(std::move(key));
+      STELE_TRY(const std::string text, config::load_authority_text(*authority));
+      auto key = crypto::read_authority_key(text);
+      if (!key.ok()) return key.error().in("authority " + label);
+      s.authorities.push_back(std::move(*key));
     }
     out.push_back(std::move(s));
   }

@@ -126,9 +126,10 @@ Result<std::vector<crypto::VerifyKey>> load_authorities(const config::RestoreCon
     if (std::find(out.begin(), out.end(), key) == out.end()) out.push_back(std::move(key));
   };
   for (const config::AuthorityConfig& authority : config.authorities) {
-    STELE_TRY(const Bytes bytes, config::load_authority_key(authority));
-    STELE_TRY(crypto::VerifyKey key, crypto::VerifyKey::from(crypto::default_suite(), bytes));
-    add(std::move(key));
+    STELE_TRY(const std::string text, config::load_authority_text(authority));
+    auto key = crypto::read_authority_key(text);
+    if (!key.ok()) return key.error().in("authority " + authority.label);
+    add(std::move(*key));
   }
   for (const auto& path : config.recovery_keys) {
     STELE_TRY(const Bytes file, read_key_file(path.string()));

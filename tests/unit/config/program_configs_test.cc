@@ -115,16 +115,15 @@ TEST(ReceiverConfig, TakesAuthoritiesInPlaceAndFromAFile) {
   auto config = parse_receiver_config(kReceiver, "/etc/stele/receiver.toml");
   ASSERT_TRUE(config.ok()) << config.error().what;
   ASSERT_EQ(config->authorities.size(), 1u);
-  EXPECT_EQ(load_authority_key(config->authorities[0]).value(), config->authorities[0].public_key);
+  const std::string hex = to_hex(config->authorities[0].public_key);
+  EXPECT_EQ(load_authority_text(config->authorities[0]).value(), hex);
   EXPECT_EQ(config->authorities[0].public_key.size(), 32u);
 
   const std::string path = testing::TempDir() + "stele-authority-" + std::to_string(::getpid());
-  std::ofstream(path) << to_hex(config->authorities[0].public_key) << "\n";
-  EXPECT_EQ(load_authority_key({"x", {}, path}).value(), config->authorities[0].public_key);
-  std::ofstream(path) << "no key";
-  EXPECT_EQ(load_authority_key({"x", {}, path}).error().code, ErrorCode::kConfig);
+  std::ofstream(path) << hex << "\n";
+  EXPECT_EQ(load_authority_text({"x", {}, path}).value(), hex);
   std::filesystem::remove(path);
-  EXPECT_EQ(load_authority_key({"x", {}, path}).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(load_authority_text({"x", {}, path}).error().code, ErrorCode::kNotFound);
 }
 
 TEST(ReceiverConfig, RefusesContradictions) {

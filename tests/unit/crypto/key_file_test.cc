@@ -214,6 +214,20 @@ TEST_P(KeyFileTest, RandomBytesAreNeverAKey) {
 
 INSTANTIATE_TEST_SUITE_P(Suites, KeyFileTest, testing::ValuesIn(test::both_suites()), test::suite_test_name);
 
+TEST(KeyFile, AnAuthorityIsReadAsDigitsOrAsItsLine) {
+  SeededRandom random(7);
+  const AuthorityKey authority{"national", SigningKey::generate(default_suite(), random)};
+  const VerifyKey& key = authority.key.verify_key();
+  EXPECT_EQ(read_authority_key(to_hex(key.bytes())).value(), key);
+  EXPECT_EQ(read_authority_key(encode_public_key(public_line_of(authority)).value()).value(), key);
+  const AgentKey agent = AgentKey::generate(default_suite(), "a", random);
+  for (const std::string& bad : {std::string(), std::string("00"), encode_public_key(public_line_of(agent)).value()}) {
+    auto read = read_authority_key(bad);
+    ASSERT_FALSE(read.ok()) << bad;
+    EXPECT_EQ(read.error().code, ErrorCode::kConfig);
+  }
+}
+
 TEST(KeyFile, OthersMayNotReadIt) {
   EXPECT_TRUE(check_key_file_mode(0100600, "f").ok());
   EXPECT_TRUE(check_key_file_mode(0100400, "f").ok());

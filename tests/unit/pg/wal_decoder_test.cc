@@ -53,6 +53,18 @@ WalBuilder varied(std::uint64_t seed) {
   return w;
 }
 
+TEST(WalDecoder, StartsInTheZeroPagesBehindASwitch) {
+  WalBuilder w;
+  w.filler(100, 7);
+  w.wal_switch();
+  w.commit(8, kTime);
+  const Position begin{0x1000000}, inside{0x1000000 + 5 * kWalPageSize};
+  Log log = decode(ByteView(w.bytes()).subspan(inside - begin), inside);
+  ASSERT_TRUE(log.status.ok()) << log.status.error().to_string();
+  ASSERT_EQ(log.records.size(), 1u);
+  EXPECT_EQ(log.records[0].xid, 8u);
+}
+
 TEST(WalDecoder, ReadsTheSameWhereverTheBytesAreCut) {
   std::uint64_t seed = std::random_device{}();
   std::cout << "seed " << seed << "\n";
