@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/pg/crc32c.h"
 
 namespace stele::pg {
@@ -74,16 +76,15 @@ Status WalDecoder::on_page_header() {
   bool is_long = offset_in_segment(position_, options_.segment_size) < kWalPageSize;
   std::size_t size = is_long ? kLongPageHeaderSize : kShortPageHeaderSize;
   Position at{position_.value - size};
-  auto parsed = parse_wal_page_header(ByteView(page_bytes_).first(size));
-  if (!parsed.ok()) {
-    // Behind a WAL switch the pages are zero: a start there is a start in front of the next segment. A log never ends so.
-    const std::span header(page_bytes_.data(), is_long ? kLongPageHeaderSize : kShortPageHeaderSize);
-    if (!seen_page_ && !is_long && std::all_of(header.begin(), header.end(), [](std::uint8_t b) { return b == 0; })) {
-      state_ = State::kSwitchRest;
-      return {};
-    }
-    return parsed.error().in(fmt::format("WAL at {}", at.to_string()));
+  const ByteView raw = ByteView(page_bytes_).first(size);
+  if (!is_long && !seen_page_ && !valid_from_ && have_ == 0 && std::all_of(raw.begin(), raw.end(), [](std::uint8_t b) { return b == 0; })) {
+    // The start lies behind a WAL switch: no record until the segment ends.
+    state_ = State::kSwitchRest;
+    boundary_ = position_;
+    return {};
   }
+  auto parsed = parse_wal_page_header(raw);
+  if (!parsed.ok()) return parsed.error().in(fmt::format("WAL at {}", at.to_string()));
   WalPageHeader previous = std::exchange(page_, *parsed);
   bool first = !std::exchange(seen_page_, true);
 

@@ -37,7 +37,8 @@ class WalDecoder {
  public:
   using Sink = std::function<void(const WalRecord&)>;
 
-  /// `start` is the position of the first byte fed: a page start (the record that crosses it is skipped) or a record start.
+  /// `start` is the position of the first byte fed: a page start (the record that crosses it is skipped; a page of zeros lies behind a
+  /// WAL switch and is skipped to the end of its segment) or a record start.
   /// `sink` may be empty; it is called during feed(), once for each complete record whose start was seen.
   WalDecoder(WalDecoderOptions options, Position start, Sink sink = {});
 
