@@ -33,7 +33,9 @@ net::TlsConfig tls_config(const config::TlsConfig& in) {
 std::string control_socket_path(const config::AgentConfig& config) { return (config.spool.directory / "control.sock").string(); }
 
 AgentProgram::AgentProgram(config::AgentConfig config) : config_(std::move(config)), tick_(runtime_.io()) {}
-AgentProgram::~AgentProgram() = default;
+AgentProgram::~AgentProgram() {
+  if (spool_) spool_->close();  // its thread calls the log
+}
 
 Result<std::unique_ptr<AgentProgram>> AgentProgram::open(config::AgentConfig config) {
   std::unique_ptr<AgentProgram> out(new AgentProgram(std::move(config)));
@@ -57,6 +59,11 @@ Status AgentProgram::open_parts() {
   spool.file_bytes = config_.spool.file_bytes;
   STELE_TRY(spool_, FrameSpool::open(fs_, random_, spool));
   STELE_TRY(state_, AgentState::open(fs_, directory + "/state"));
+  if (state_->was_empty() && spool_->last_frame()) {
+    return Error{ErrorCode::kDamaged, "the spool holds log, but the state that names its branches and epochs is gone",
+                 fmt::format("put {}/state back; without it move {}/journal away as well: the agent then begins a new branch with a new snapshot",
+                             directory, directory)};
+  }
   STELE_TRY(tls_, net::TlsContext::load(tls_config(config_.tls)));
   const net::PeerIdentity own = tls_->facts(clock_.now()).own;
   if (own.role != net::Role::kAgent || own.name != config_.name.site) {

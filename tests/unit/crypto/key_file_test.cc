@@ -215,7 +215,7 @@ TEST_P(KeyFileTest, RandomBytesAreNeverAKey) {
 INSTANTIATE_TEST_SUITE_P(Suites, KeyFileTest, testing::ValuesIn(test::both_suites()), test::suite_test_name);
 
 TEST(KeyFile, AnAuthorityIsReadAsDigitsOrAsItsLine) {
-  SeededRandom random(7);
+  test::SeededRandom random(7);
   const AuthorityKey authority{"national", SigningKey::generate(default_suite(), random)};
   const VerifyKey& key = authority.key.verify_key();
   EXPECT_EQ(read_authority_key(to_hex(key.bytes())).value(), key);
