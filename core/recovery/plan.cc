@@ -172,6 +172,12 @@ class Planner {
     a.recovery.kind = RecoveryKind::kImmediate;
     a.reaches = {s.stop, s.finished};
     a.exact = true;
+    if (index_ != nullptr) {
+      // PostgreSQL notices "immediate" only at the next record that it reads (access/transam/xlogrecovery.c, recoveryStopsAfter), and the log
+      // of this plan ends at the stop: the last record before it is named instead.
+      STELE_TRY(const RecordPlace last, last_record(s, up_to(cover.pieces, s.stop)));
+      a.recovery = {RecoveryKind::kLsn, last.start.to_string(), true};
+    }
     return a;
   }
 
@@ -184,6 +190,21 @@ class Planner {
     return {};
   }
 
+  static std::vector<LogPiece> up_to(std::vector<LogPiece> pieces, Position end) {
+    while (!pieces.empty() && pieces.back().range.begin >= end) pieces.pop_back();
+    if (!pieces.empty()) pieces.back().range.end = std::min(pieces.back().range.end, end);
+    return pieces;
+  }
+
+  /// The last record of a log that reaches the snapshot's stop. Needs the index.
+  Result<RecordPlace> last_record(const SnapshotFact& s, const std::vector<LogPiece>& pieces) {
+    STELE_TRY(auto last, index_->last_record(pieces, s.start));
+    if (!last || last->end < s.stop) {
+      return Error{ErrorCode::kDamaged, fmt::format("the log of snapshot {} has no complete record up to its stop {}", s.id.short_hex(), s.stop.to_string()), ""};
+    }
+    return *last;
+  }
+
   /// Everything up to the end of the log. With an index PostgreSQL is told the last record, so that it fails rather than end early.
   Result<Attempt> to_end_of_log(const SnapshotFact& s, const Cover& cover) {
     Attempt a;
@@ -192,12 +213,9 @@ class Planner {
     a.reaches = {cover.end, std::max(as_of(cover.end), s.finished)};
     a.exact = true;
     if (index_ != nullptr) {
-      STELE_TRY(auto last, index_->last_record(cover.pieces, s.start));
-      if (!last || last->end < s.stop) {
-        return Error{ErrorCode::kDamaged, fmt::format("the log of snapshot {} has no complete record up to its stop {}", s.id.short_hex(), s.stop.to_string()), ""};
-      }
-      a.recovery = {RecoveryKind::kLsn, last->start.to_string(), true};
-      a.reaches.position = last->end;
+      STELE_TRY(const RecordPlace last, last_record(s, cover.pieces));
+      a.recovery = {RecoveryKind::kLsn, last.start.to_string(), true};
+      a.reaches.position = last.end;
     }
     return a;
   }
@@ -306,9 +324,7 @@ class Planner {
   Result<Attempt> examine_record(const SnapshotFact& s, const Cover& cover, Position searched_to) {
     Attempt a;
     if (index_ == nullptr) return Error{ErrorCode::kKeyMissing, fmt::format("{} can only be found with a key", target_.to_string()), "give a recovery key"};
-    std::vector<LogPiece> pieces = cover.pieces;
-    while (!pieces.empty() && pieces.back().range.begin >= searched_to) pieces.pop_back();
-    if (!pieces.empty()) pieces.back().range.end = std::min(pieces.back().range.end, searched_to);
+    const std::vector<LogPiece> pieces = up_to(cover.pieces, searched_to);
     Result<std::optional<RecordPlace>> found = target_.kind == TargetKind::kXid ? index_->end_of_transaction(pieces, s.start, target_.xid)
                                                                               : index_->restore_point(pieces, s.start, target_.name);
     if (!found.ok()) return found.error();

@@ -219,6 +219,21 @@ TEST(Plan, ImmediateNeedsOnlyTheSnapshotsOwnLog) {
   EXPECT_EQ(p->segments.size(), 1u);
 }
 
+TEST(Plan, ImmediateWithAKeyNamesTheLastRecordBeforeTheStop) {
+  // PostgreSQL notices "immediate" at the next record only, and there is none when nothing was written since.
+  FactsBuilder b = simple();
+  TableIndex index;
+  index.commit(1, at(19), at(20), sec(19));
+  index.commit(1, at(20), at(21), sec(20));
+  Target target;
+  target.kind = TargetKind::kImmediate;
+  const auto p = plan(b, target, &index);
+  ASSERT_TRUE(p.ok()) << p.error().to_string();
+  EXPECT_EQ(p->recovery.kind, RecoveryKind::kLsn);
+  EXPECT_EQ(p->recovery.value, at(19).to_string());
+  EXPECT_EQ(p->end, at(20));
+}
+
 TEST(Plan, ATransactionNeedsAKeyAndTakesASnapshotBeforeIt) {
   FactsBuilder b = simple();
   b.snapshot(2, 1, at(50), at(52), sec(52));
