@@ -1,8 +1,8 @@
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
-#include <iostream>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include <iostream>
 
 #include "tests/tools/pq/session.h"
 #include "tests/tools/workload/ledger.h"
@@ -23,9 +23,10 @@ Result<std::set<workload::CommitName>> commits_of(const std::string& conninfo) {
 
 /// stele-demo-ledger-check: is every commit that was acknowledged in this database? Exit 0: all are; 1: not; 2: usage.
 int main(int argc, char** argv) {
-  CLI::App app{"Compares a ledger of acknowledged commits with a (restored) database.\n"
-               "Example: stele-demo-ledger-check --ledger ledger.tsv --conninfo 'host=/tmp/pg dbname=postgres'",
-               "stele-demo-ledger-check"};
+  CLI::App app{
+      "Compares a ledger of acknowledged commits with a (restored) database.\n"
+      "Example: stele-demo-ledger-check --ledger ledger.tsv --conninfo 'host=/tmp/pg dbname=postgres'",
+      "stele-demo-ledger-check"};
   std::string conninfo, path, until_text;
   bool json = false;
   app.add_option("--conninfo", conninfo, "libpq connection string of the restored database")->required();
@@ -50,16 +51,24 @@ int main(int argc, char** argv) {
   }
   const workload::Comparison c = workload::compare(*recorded, *present, until);
   if (json) {
-    std::cout << nlohmann::json{{"acknowledged", c.acknowledged}, {"found", c.found}, {"missing", c.missing.size()}, {"warned", c.warned},
-                                {"unknown", c.unknown}, {"unknown_and_present", c.unknown_and_present}, {"after", c.after},
+    std::cout << nlohmann::json{{"acknowledged", c.acknowledged},
+                                {"found", c.found},
+                                {"missing", c.missing.size()},
+                                {"warned", c.warned},
+                                {"unknown", c.unknown},
+                                {"unknown_and_present", c.unknown_and_present},
+                                {"after", c.after},
                                 {"not_recorded", c.not_recorded}}
               << "\n";
   } else {
-    std::cout << fmt::format("acknowledged {}, found {}, missing {}; unknown {} (of these present {}); with a warning {}; after the target {}\n",
-                             c.acknowledged, c.found, c.missing.size(), c.unknown, c.unknown_and_present, c.warned, c.after);
+    std::cout << fmt::format(
+        "acknowledged {}, found {}, missing {}; unknown {} (of these present {}); with a warning {}; after the target "
+        "{}\n",
+        c.acknowledged, c.found, c.missing.size(), c.unknown, c.unknown_and_present, c.warned, c.after);
   }
   for (std::size_t i = 0; i < c.missing.size() && i < 20; ++i) {
-    std::cerr << fmt::format("missing: run {} client {} sequence {}\n", c.missing[i].run, c.missing[i].client, c.missing[i].sequence);
+    std::cerr << fmt::format("missing: run {} client {} sequence {}\n", c.missing[i].run, c.missing[i].client,
+                             c.missing[i].sequence);
   }
   return c.complete() ? 0 : 1;
 }

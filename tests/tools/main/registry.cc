@@ -1,6 +1,6 @@
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <iostream>
 
@@ -8,14 +8,17 @@
 
 /// stele-demo-registry: fills a database with an invented member registry.
 int main(int argc, char** argv) {
-  CLI::App app{"Makes the schema \"registry\" with invented organisations and members (deterministic; valid check characters).\n"
-               "Example: stele-demo-registry --conninfo 'host=/tmp/pg dbname=postgres' --members 300000",
-               "stele-demo-registry"};
+  CLI::App app{
+      "Makes the schema \"registry\" with invented organisations and members (deterministic; valid check characters).\n"
+      "Example: stele-demo-registry --conninfo 'host=/tmp/pg dbname=postgres' --members 300000",
+      "stele-demo-registry"};
   std::string conninfo;
   std::uint64_t seed = 1;
   std::int64_t members = 300'000;
   app.add_option("--conninfo", conninfo, "libpq connection string")->required();
-  app.add_option("--members", members, "how many members")->check(CLI::Range(std::int64_t{1}, stele::registry::Generator::kMostMembers))->capture_default_str();
+  app.add_option("--members", members, "how many members")
+      ->check(CLI::Range(std::int64_t{1}, stele::registry::Generator::kMostMembers))
+      ->capture_default_str();
   app.add_option("--seed", seed, "the same seed gives the same rows")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
 
@@ -28,7 +31,8 @@ int main(int argc, char** argv) {
     std::cerr << "stele-demo-registry: error: " << done.error().to_string() << "\n";
     return 1;
   }
-  std::cout << fmt::format("{} organisations, {} members, seed {}, {:.1f} s\n", generator.organisations(), generator.members(), seed,
+  std::cout << fmt::format("{} organisations, {} members, seed {}, {:.1f} s\n", generator.organisations(),
+                           generator.members(), seed,
                            std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   return 0;
 }

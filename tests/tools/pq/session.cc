@@ -13,12 +13,15 @@ using Answer = std::unique_ptr<PGresult, Clear>;
 void keep_warning(void* kept, const PGresult* result) {
   // The untranslated severity: NOTICE and below are not warnings.
   const char* severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
-  if (severity != nullptr && std::string_view(severity) == "WARNING") *static_cast<std::string*>(kept) = PQresultErrorMessage(result);
+  if (severity != nullptr && std::string_view(severity) == "WARNING")
+    *static_cast<std::string*>(kept) = PQresultErrorMessage(result);
 }
 
 }  // namespace
 
-void Session::Closer::operator()(pg_conn* conn) const { PQfinish(conn); }
+void Session::Closer::operator()(pg_conn* conn) const {
+  PQfinish(conn);
+}
 
 Session::Session(pg_conn* conn) : conn_(conn), warning_(std::make_unique<std::string>()) {
   PQsetNoticeReceiver(conn, keep_warning, warning_.get());
@@ -29,13 +32,15 @@ Session::~Session() = default;
 
 Result<Session> Session::connect(const std::string& conninfo) {
   Session session(PQconnectdb(conninfo.c_str()));
-  if (PQstatus(session.conn_.get()) != CONNECTION_OK) return Error{ErrorCode::kClosed, PQerrorMessage(session.conn_.get()), ""};
+  if (PQstatus(session.conn_.get()) != CONNECTION_OK)
+    return Error{ErrorCode::kClosed, PQerrorMessage(session.conn_.get()), ""};
   return session;
 }
 
 Error Session::error(std::string_view doing) const {
   const bool gone = PQstatus(conn_.get()) != CONNECTION_OK;
-  return {gone ? ErrorCode::kClosed : ErrorCode::kDatabase, std::string(doing.substr(0, 120)) + ": " + PQerrorMessage(conn_.get()), ""};
+  return {gone ? ErrorCode::kClosed : ErrorCode::kDatabase,
+          std::string(doing.substr(0, 120)) + ": " + PQerrorMessage(conn_.get()), ""};
 }
 
 Result<std::vector<Row>> Session::query(std::string_view sql) {
@@ -46,7 +51,8 @@ Result<std::vector<Row>> Session::query(std::string_view sql) {
   for (int r = 0; r < PQntuples(answer.get()); ++r) {
     Row& row = rows.emplace_back();
     for (int c = 0; c < PQnfields(answer.get()); ++c) {
-      row.push_back(PQgetisnull(answer.get(), r, c) ? std::nullopt : std::optional<std::string>(PQgetvalue(answer.get(), r, c)));
+      row.push_back(PQgetisnull(answer.get(), r, c) ? std::nullopt
+                                                    : std::optional<std::string>(PQgetvalue(answer.get(), r, c)));
     }
   }
   return rows;
@@ -54,7 +60,8 @@ Result<std::vector<Row>> Session::query(std::string_view sql) {
 
 Result<std::string> Session::value(std::string_view sql) {
   STELE_TRY(auto rows, query(sql));
-  if (rows.size() != 1 || rows[0].empty() || !rows[0][0]) return Error{ErrorCode::kDatabase, std::string(sql) + ": not one value", ""};
+  if (rows.size() != 1 || rows[0].empty() || !rows[0][0])
+    return Error{ErrorCode::kDatabase, std::string(sql) + ": not one value", ""};
   return *rows[0][0];
 }
 
@@ -80,9 +87,11 @@ Session::Commit Session::commit() {
         out.outcome = Commit::Outcome::kRefused;  // "ROLLBACK": an earlier statement had failed
         out.message = PQcmdStatus(answer.get());
       } else {
-        // 57P01 (shutdown by command), 57P02 and the like can come while the commit waits for its standby: then it is done, locally.
+        // 57P01 (shutdown by command), 57P02 and the like can come while the commit waits for its standby: then it is
+        // done, locally.
         const char* state = PQresultErrorField(answer.get(), PG_DIAG_SQLSTATE);
-        const bool ended = state == nullptr || std::string_view(state).starts_with("57") || std::string_view(state).starts_with("08");
+        const bool ended =
+            state == nullptr || std::string_view(state).starts_with("57") || std::string_view(state).starts_with("08");
         out.outcome = ended ? Commit::Outcome::kUnknown : Commit::Outcome::kRefused;
         out.message = PQresultErrorMessage(answer.get());
       }

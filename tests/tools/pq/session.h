@@ -23,8 +23,8 @@ class Session {
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  /// Runs one or more statements; rows of the last one that has any. kDatabase when the server refuses (the session can be used
-  /// on), kClosed when it is gone.
+  /// Runs one or more statements; rows of the last one that has any. kDatabase when the server refuses (the session can
+  /// be used on), kClosed when it is gone.
   Result<std::vector<Row>> query(std::string_view sql);
   /// The value of a query that returns one row.
   Result<std::string> value(std::string_view sql);
@@ -37,8 +37,9 @@ class Session {
       kUnknown     ///< the connection broke before the answer: nobody knows
     };
     Outcome outcome = Outcome::kUnknown;
-    std::string message;                            ///< the warning or the error
-    std::optional<std::string> position, committed_at;  ///< after the commit: WAL insert position, server's clock; absent when the server was gone
+    std::string message;  ///< the warning or the error
+    std::optional<std::string> position,
+        committed_at;  ///< after the commit: WAL insert position, server's clock; absent when the server was gone
   };
   /// Sends COMMIT and, in the same message, asks for position and time; the commit's own answer decides the outcome.
   Commit commit();

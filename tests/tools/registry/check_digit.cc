@@ -8,7 +8,9 @@ namespace {
 
 constexpr std::string_view kCreditAlphabet = "0123456789ABCDEFGHJKLMNPQRTUWXY";
 
-bool digits(std::string_view text) { return text.find_first_not_of("0123456789") == std::string_view::npos; }
+bool digits(std::string_view text) {
+  return text.find_first_not_of("0123456789") == std::string_view::npos;
+}
 
 int number(std::string_view text) {
   int value = 0;
@@ -31,7 +33,8 @@ bool valid_identity_number(std::string_view number18) {
   const char check = identity_check_character(number18.substr(0, 17));
   if (check == 0 || check != number18[17]) return false;
   using namespace std::chrono;
-  const year_month_day birth{year{number(number18.substr(6, 4))}, month(static_cast<unsigned>(number(number18.substr(10, 2)))),
+  const year_month_day birth{year{number(number18.substr(6, 4))},
+                             month(static_cast<unsigned>(number(number18.substr(10, 2)))),
                              day(static_cast<unsigned>(number(number18.substr(12, 2))))};
   return birth.ok();
 }

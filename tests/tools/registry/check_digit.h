@@ -16,8 +16,8 @@ bool valid_identity_number(std::string_view number);
 /// 0 when the input is something else. It is the part at positions 9 to 17 of a unified social credit code.
 char organisation_code_check_character(std::string_view first8);
 
-/// Check character of an 18-character unified social credit code after GB 32100-2015 (ISO 7064 MOD 31-3 weights) from its
-/// first 17 characters; 0 when one of them is not of the code's alphabet (no I, O, S, V, Z).
+/// Check character of an 18-character unified social credit code after GB 32100-2015 (ISO 7064 MOD 31-3 weights) from
+/// its first 17 characters; 0 when one of them is not of the code's alphabet (no I, O, S, V, Z).
 char credit_code_check_character(std::string_view first17);
 
 /// Whether the code has 18 characters of the alphabet and both check characters are right.

@@ -24,7 +24,8 @@ static_assert(std::gcd(kStride, kNumbers) == 1);
 
 std::string date_after(std::chrono::sys_days first, std::int64_t days) {
   const std::chrono::year_month_day d{first + std::chrono::days(days)};
-  return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(d.year()), static_cast<unsigned>(d.month()), static_cast<unsigned>(d.day()));
+  return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(d.year()), static_cast<unsigned>(d.month()),
+                     static_cast<unsigned>(d.day()));
 }
 
 template <typename List>
@@ -40,10 +41,13 @@ std::string person(std::uint64_t random, bool male) {
   return name;
 }
 
-std::string mobile(std::uint64_t random) { return fmt::format("{}{:08}", pick(kMobilePrefixes, random), (random >> 8) % 100'000'000); }
+std::string mobile(std::uint64_t random) {
+  return fmt::format("{}{:08}", pick(kMobilePrefixes, random), (random >> 8) % 100'000'000);
+}
 
 std::string credit_code(std::int64_t id, std::uint64_t seed, const EconomicType& type, const Area& area) {
-  // The organisation code counts in base 30 of the alphabet's characters without '0' in front, stepping so that neighbours look unlike.
+  // The organisation code counts in base 30 of the alphabet's characters without '0' in front, stepping so that
+  // neighbours look unlike.
   constexpr std::string_view kAlphabet = "123456789ABCDEFGHJKLMNPQRTUWXY";
   constexpr std::uint64_t kAll = 21'870'000'000;  // 30^7
   std::uint64_t number = (static_cast<std::uint64_t>(id) * 9'176'543'213ULL % kAll + seed % kAll) % kAll;
@@ -95,7 +99,8 @@ Member Generator::member(std::int64_t id) const {
   const std::uint64_t a = mix(seed_, number, 11), b = mix(seed_, number, 12);
   // A walk over all (area, day, sequence): no two members meet. 128 bits, since the product does not fit 64.
   const auto place = static_cast<std::int64_t>(
-      (static_cast<unsigned __int128>(number) * kStride + mix(seed_, 0, 10) % static_cast<std::uint64_t>(kNumbers)) % kNumbers);
+      (static_cast<unsigned __int128>(number) * kStride + mix(seed_, 0, 10) % static_cast<std::uint64_t>(kNumbers)) %
+      kNumbers);
   const Area& area = kAreas[static_cast<std::size_t>(place / (kBirthDays * kSequences))];
   const std::int64_t sequence = place % kSequences + 1;
   const bool male = sequence % 2 == 1;

@@ -20,8 +20,8 @@ struct Member {
   std::int64_t organisation = 0;
 };
 
-/// An invented member registry, a pure function of its seed: the same seed and number give the same row on every machine.
-/// Identity numbers never repeat for ids up to `kMostMembers`, credit codes for ids up to 30^7.
+/// An invented member registry, a pure function of its seed: the same seed and number give the same row on every
+/// machine. Identity numbers never repeat for ids up to `kMostMembers`, credit codes for ids up to 30^7.
 class Generator {
  public:
   static constexpr std::int64_t kMembersPerOrganisation = 120;

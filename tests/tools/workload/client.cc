@@ -15,29 +15,37 @@ constexpr auto kReconnectEvery = std::chrono::milliseconds(100);
 
 /// The SQL of one change; a pure function of run, client and sequence.
 std::string Client::change() {
-  const std::uint64_t random = registry::mix(options_.seed ^ std::hash<std::string>{}(options_.run), static_cast<std::uint64_t>(sequence_),
-                                             static_cast<std::uint64_t>(options_.client) + 100);
+  const std::uint64_t random =
+      registry::mix(options_.seed ^ std::hash<std::string>{}(options_.run), static_cast<std::uint64_t>(sequence_),
+                    static_cast<std::uint64_t>(options_.client) + 100);
   const auto member = static_cast<std::int64_t>(random % static_cast<std::uint64_t>(options_.members)) + 1;
-  const auto organisation = static_cast<std::int64_t>((random >> 32) % static_cast<std::uint64_t>(generator_.organisations())) + 1;
+  const auto organisation =
+      static_cast<std::int64_t>((random >> 32) % static_cast<std::uint64_t>(generator_.organisations())) + 1;
   switch (random % 10) {
-    case 0: case 1: case 2: {
+    case 0:
+    case 1:
+    case 2: {
       const registry::Member m = generator_.member(options_.first_new_member + joined_++);
       return fmt::format(
-          "WITH joined AS (INSERT INTO registry.member (id, name, sex, identity_number, birth_date, phone, household_type, organisation) VALUES "
+          "WITH joined AS (INSERT INTO registry.member (id, name, sex, identity_number, birth_date, phone, "
+          "household_type, organisation) VALUES "
           "({}, '{}', '{}', '{}', '{}', '{}', '{}', {}) ON CONFLICT DO NOTHING RETURNING id, organisation) "
           "INSERT INTO registry.movement (member, kind, to_organisation) SELECT id, '入会', organisation FROM joined",
           m.id, m.name, m.sex, m.identity_number, m.birth_date, m.phone, m.household_type, m.organisation);
     }
     case 3:
       return fmt::format(
-          "WITH retired AS (UPDATE registry.member SET retired_on = current_date WHERE id = {} AND retired_on IS NULL RETURNING id, organisation) "
-          "INSERT INTO registry.movement (member, kind, from_organisation) SELECT id, '退休', organisation FROM retired",
+          "WITH retired AS (UPDATE registry.member SET retired_on = current_date WHERE id = {} AND retired_on IS NULL "
+          "RETURNING id, organisation) "
+          "INSERT INTO registry.movement (member, kind, from_organisation) SELECT id, '退休', organisation FROM "
+          "retired",
           member);
     default:
       return fmt::format(
           "WITH before AS (SELECT id, organisation FROM registry.member WHERE id = {} FOR UPDATE), "
           "moved AS (UPDATE registry.member m SET organisation = {} FROM before WHERE m.id = before.id RETURNING m.id) "
-          "INSERT INTO registry.movement (member, kind, from_organisation, to_organisation) SELECT id, '转会', organisation, {} FROM before",
+          "INSERT INTO registry.movement (member, kind, from_organisation, to_organisation) SELECT id, '转会', "
+          "organisation, {} FROM before",
           member, organisation, organisation);
   }
 }
@@ -49,9 +57,10 @@ Status Client::transaction(pq::Session& session) {
   entry.sequence = ++sequence_;
   // Until COMMIT is sent, a failure means that nothing was committed.
   STELE_TRY(const std::string xid,
-            session.value(fmt::format("BEGIN; {}; INSERT INTO registry.commit_ledger (run, client, sequence) VALUES ('{}', {}, {}) "
-                                      "RETURNING pg_current_xact_id()::text::bigint & 4294967295",
-                                      change(), options_.run, options_.client, entry.sequence)));
+            session.value(fmt::format(
+                "BEGIN; {}; INSERT INTO registry.commit_ledger (run, client, sequence) VALUES ('{}', {}, {}) "
+                "RETURNING pg_current_xact_id()::text::bigint & 4294967295",
+                change(), options_.run, options_.client, entry.sequence)));
   entry.xid = static_cast<std::uint32_t>(std::stoull(xid));
   const auto commit = session.commit();
   SystemClock clock;
@@ -60,10 +69,17 @@ Status Client::transaction(pq::Session& session) {
   entry.committed_at = commit.committed_at.value_or("");
   using Answer = pq::Session::Commit::Outcome;
   switch (commit.outcome) {
-    case Answer::kRefused: return Error{ErrorCode::kDatabase, "COMMIT: " + commit.message, ""};
-    case Answer::kCommitted: entry.outcome = Outcome::kAcknowledged; break;
-    case Answer::kWarned: entry.outcome = Outcome::kWarned; break;
-    case Answer::kUnknown: entry.outcome = Outcome::kUnknown; break;
+    case Answer::kRefused:
+      return Error{ErrorCode::kDatabase, "COMMIT: " + commit.message, ""};
+    case Answer::kCommitted:
+      entry.outcome = Outcome::kAcknowledged;
+      break;
+    case Answer::kWarned:
+      entry.outcome = Outcome::kWarned;
+      break;
+    case Answer::kUnknown:
+      entry.outcome = Outcome::kUnknown;
+      break;
   }
   STELE_CHECK(ledger_.append(entry));
   if (commit.outcome == Answer::kCommitted) ++acknowledged_;
@@ -91,7 +107,8 @@ Status Client::run(const std::atomic<bool>& stop) {
         continue;
       }
       if (done.error().code == ErrorCode::kClosed) break;
-      // Refused: a server that is starting or stopping, a table that an operator is changing. For good only when it repeats.
+      // Refused: a server that is starting or stopping, a table that an operator is changing. For good only when it
+      // repeats.
       if (done.error().code != ErrorCode::kDatabase || ++refused > 50) return done;
       break;
     }

@@ -23,8 +23,8 @@ bool read_number(std::string_view text, Number& out, int base = 10) {
 }  // namespace
 
 std::string to_line(const Entry& e) {
-  return fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", kWords[static_cast<int>(e.outcome)], e.run, e.client, e.sequence, e.xid, e.position,
-                     e.committed_at, e.received_at);
+  return fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", kWords[static_cast<int>(e.outcome)], e.run, e.client,
+                     e.sequence, e.xid, e.position, e.committed_at, e.received_at);
 }
 
 Result<Entry> parse_line(std::string_view line) {
@@ -42,7 +42,8 @@ Result<Entry> parse_line(std::string_view line) {
   if (word == std::end(kWords)) return bad;
   e.outcome = static_cast<Outcome>(word - std::begin(kWords));
   e.run = fields[1];
-  if (!read_number(fields[2], e.client) || !read_number(fields[3], e.sequence) || !read_number(fields[4], e.xid)) return bad;
+  if (!read_number(fields[2], e.client) || !read_number(fields[3], e.sequence) || !read_number(fields[4], e.xid))
+    return bad;
   e.position = fields[5];
   e.committed_at = fields[6];
   e.received_at = fields[7];
@@ -56,7 +57,8 @@ Result<LedgerFile> LedgerFile::open(const std::string& path, bool sync) {
   return LedgerFile(fd, path, sync);
 }
 
-LedgerFile::LedgerFile(LedgerFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)), sync_(other.sync_) {}
+LedgerFile::LedgerFile(LedgerFile&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)), sync_(other.sync_) {}
 
 LedgerFile::~LedgerFile() {
   if (fd_ >= 0) close(fd_);
@@ -65,7 +67,8 @@ LedgerFile::~LedgerFile() {
 Status LedgerFile::append(const Entry& entry) {
   const std::string line = to_line(entry);
   const ssize_t written = write(fd_, line.data(), line.size());
-  if (written != static_cast<ssize_t>(line.size())) return system_error("append to", path_, written < 0 ? errno : ENOSPC);
+  if (written != static_cast<ssize_t>(line.size()))
+    return system_error("append to", path_, written < 0 ? errno : ENOSPC);
   if (sync_ && fdatasync(fd_) != 0) return system_error("sync", path_, errno);
   return {};
 }
@@ -86,7 +89,8 @@ Result<std::vector<Entry>> read_ledger(const std::string& path) {
   }
 }
 
-Comparison compare(const std::vector<Entry>& recorded, const std::set<CommitName>& present, std::optional<std::uint64_t> until) {
+Comparison compare(const std::vector<Entry>& recorded, const std::set<CommitName>& present,
+                   std::optional<std::uint64_t> until) {
   Comparison out;
   std::set<CommitName> known;
   for (const Entry& e : recorded) {
@@ -108,7 +112,9 @@ Comparison compare(const std::vector<Entry>& recorded, const std::set<CommitName
           out.missing.push_back(name);
         }
         break;
-      case Outcome::kWarned: ++out.warned; break;
+      case Outcome::kWarned:
+        ++out.warned;
+        break;
       case Outcome::kUnknown:
         ++out.unknown;
         if (there) ++out.unknown_and_present;
@@ -125,7 +131,9 @@ Comparison compare(const std::vector<Entry>& recorded, const std::set<CommitName
 std::optional<std::uint64_t> position_number(std::string_view text) {
   const auto slash = text.find('/');
   std::uint32_t high = 0, low = 0;
-  if (slash == std::string_view::npos || !read_number(text.substr(0, slash), high, 16) || !read_number(text.substr(slash + 1), low, 16)) return std::nullopt;
+  if (slash == std::string_view::npos || !read_number(text.substr(0, slash), high, 16) ||
+      !read_number(text.substr(slash + 1), low, 16))
+    return std::nullopt;
   return static_cast<std::uint64_t>(high) << 32 | low;
 }
 

@@ -38,8 +38,8 @@ TEST(Ledger, ReadsBackWhatItWrites) {
 TEST(Ledger, RefusesLinesThatAreNotEntries) {
   const std::string good = "acknowledged\tr\t1\t2\t3\t0/1\tt\tu";
   ASSERT_TRUE(parse_line(good).ok());
-  for (std::string bad : {"", "x", "maybe\tr\t1\t2\t3\t0/1\tt\tu", "acknowledged\tr\t1\t2\t3\t0/1\tt", "acknowledged\tr\tx\t2\t3\t0/1\tt\tu",
-                          "acknowledged\tr\t1\t2\t3\tzz\tt\tu"}) {
+  for (std::string bad : {"", "x", "maybe\tr\t1\t2\t3\t0/1\tt\tu", "acknowledged\tr\t1\t2\t3\t0/1\tt",
+                          "acknowledged\tr\tx\t2\t3\t0/1\tt\tu", "acknowledged\tr\t1\t2\t3\tzz\tt\tu"}) {
     EXPECT_FALSE(parse_line(bad).ok()) << bad;
   }
 }
@@ -63,8 +63,9 @@ TEST(Ledger, DropsALastLineWithoutItsEnd) {
 }
 
 TEST(Ledger, FindsTheOneThatIsMissing) {
-  const std::vector<Entry> recorded = {entry(Outcome::kAcknowledged, 0, 1), entry(Outcome::kAcknowledged, 0, 2), entry(Outcome::kUnknown, 1, 1),
-                                       entry(Outcome::kUnknown, 1, 2), entry(Outcome::kWarned, 2, 1)};
+  const std::vector<Entry> recorded = {entry(Outcome::kAcknowledged, 0, 1), entry(Outcome::kAcknowledged, 0, 2),
+                                       entry(Outcome::kUnknown, 1, 1), entry(Outcome::kUnknown, 1, 2),
+                                       entry(Outcome::kWarned, 2, 1)};
   const Comparison c = compare(recorded, {{"r1", 0, 1}, {"r1", 1, 2}, {"r0", 0, 2}}, std::nullopt);
   EXPECT_EQ(c.acknowledged, 2);
   EXPECT_EQ(c.found, 1);
@@ -77,11 +78,14 @@ TEST(Ledger, FindsTheOneThatIsMissing) {
   EXPECT_FALSE(c.complete());
 }
 
-TEST(Ledger, AnEmptyLedgerProvesNothing) { EXPECT_FALSE(compare({}, {{"r1", 0, 1}}, std::nullopt).complete()); }
+TEST(Ledger, AnEmptyLedgerProvesNothing) {
+  EXPECT_FALSE(compare({}, {{"r1", 0, 1}}, std::nullopt).complete());
+}
 
 TEST(Ledger, ExpectsOnlyWhatIsNotPastTheTarget) {
-  const std::vector<Entry> recorded = {entry(Outcome::kAcknowledged, 0, 1, "0/100"), entry(Outcome::kAcknowledged, 0, 2, "0/200"),
-                                       entry(Outcome::kAcknowledged, 0, 3, "1/0"), entry(Outcome::kAcknowledged, 0, 4, "")};
+  const std::vector<Entry> recorded = {
+      entry(Outcome::kAcknowledged, 0, 1, "0/100"), entry(Outcome::kAcknowledged, 0, 2, "0/200"),
+      entry(Outcome::kAcknowledged, 0, 3, "1/0"), entry(Outcome::kAcknowledged, 0, 4, "")};
   const Comparison c = compare(recorded, {{"r1", 0, 1}, {"r1", 0, 2}}, 0x200);
   EXPECT_EQ(c.acknowledged, 2);
   EXPECT_EQ(c.after, 2);
