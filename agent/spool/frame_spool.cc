@@ -215,10 +215,12 @@ void FrameSpool::submit_locked() {
   for (std::size_t left = unsynced_; left > 0;) left -= (--first)->durable ? 0 : 1;
   std::vector<io::JournalWriter::OwnedRecord> records, batch;
   std::uint64_t last = 0, size = 0;
+  // A journal of small files takes small batches; an eighth is left for its own headers.
+  const std::uint64_t limit = std::min<std::uint64_t>(kMaxBatch, journal_->max_batch_bytes() / 8 * 7);
   for (auto entry = first; entry != entries_.end(); ++entry) {
     if (entry->durable) continue;
     size += entry->size;
-    if (last != 0 && size > kMaxBatch) break;
+    if (last != 0 && size > limit) break;
     batch.push_back(journal_record(*entry));
     if (!entry->is_signed) continue;
     std::move(batch.begin(), batch.end(), std::back_inserter(records));
