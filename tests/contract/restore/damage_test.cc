@@ -70,7 +70,7 @@ TEST_F(Damage, ATruncatedRunIsRefusedAndNothingIsWritten) {
 
 TEST_F(Damage, ADamagedLogBeforeTheEndIsRefusedBeforeAnythingIsWritten) {
   fill();
-  flip(builder_->file_of(builder_->names("log/").front()), 5);
+  flip(builder_->file_of(builder_->names("log/").front()), 30);
   const auto done = run();
   ASSERT_FALSE(done.ok());
   EXPECT_EQ(exit_code(done.error().code), 4) << done.error().to_string();
