@@ -207,13 +207,15 @@ Result<ServerFacts> LogStreamer::read_facts(PgConnection& connection, ServerInfo
   return facts;
 }
 
-Result<Position> LogStreamer::slot_begin(const PgConnection& connection, std::uint64_t segment_size, Position flush) {
+Result<Position> LogStreamer::slot_begin(const PgConnection& connection, const ServerFacts& facts) {
   ConnectOptions options;
   options.application_name = options_.application_name;
   STELE_TRY(PgConnection sql, PgConnection::connect(connection.address(), options, clock_.steady_now() + kConnectDeadline, interrupt_));
   STELE_TRY(SlotState slot, read_slot(sql, options_.slot, clock_.steady_now() + kQueryDeadline));
-  const Position from = slot.restart && !slot.invalidated() ? *slot.restart : flush;
-  return Position{from.value - from.value % segment_size};
+  const Position from = slot.restart && !slot.invalidated() ? *slot.restart : facts.flush;
+  // A slot that was copied with its data directory may point before this timeline, whose files begin with the switch point's segment.
+  const Position begin = std::max(from, facts.history.begin());
+  return Position{begin.value - begin.value % facts.segment_size};
 }
 
 Status LogStreamer::begin_branch(const BranchDecision& decision, const ServerFacts& facts, const ServerInfo& info, Position begin) {
@@ -298,7 +300,7 @@ Status LogStreamer::resume_without_spool(PgConnection& connection, const ServerF
   if (!ends.empty()) {
     chosen = ends.back();
     if (ends.front().end != ends.back().end) {
-      STELE_TRY(const Position served, slot_begin(connection, facts.segment_size, facts.flush));
+      STELE_TRY(const Position served, slot_begin(connection, facts));
       chosen = *std::find_if(ends.begin(), std::prev(ends.end()), [&](const HeldLog& log) { return log.end >= served; });
     }
   }
@@ -362,7 +364,7 @@ Status LogStreamer::choose_branch(PgConnection& connection, const ServerFacts& f
   }
   STELE_CHECK(check_old_branch_is_safe());
   if (decision.kind == Kind::kFirst || decision.kind == Kind::kFork) {
-    STELE_TRY(decision.begin, slot_begin(connection, facts.segment_size, facts.flush));
+    STELE_TRY(decision.begin, slot_begin(connection, facts));
   }
   if (decision.kind == Kind::kFork) {
     STELE_CHECK(record_before_acting(format::FactKind::kFork, agent.current.value_or(StreamId{}), {decision.begin, decision.begin}, 0, decision.why));
@@ -475,7 +477,7 @@ Status LogStreamer::note_gap(const Error& why) {
     STELE_CHECK(drop_slot(connection, options_.slot, clock_.steady_now() + kQueryDeadline));
     STELE_TRY([[maybe_unused]] const SlotCreated made, ensure_slot(connection, options_.slot, clock_.steady_now() + kQueryDeadline));
   }
-  STELE_TRY(const Position from, slot_begin(connection, facts.segment_size, facts.flush));
+  STELE_TRY(const Position from, slot_begin(connection, facts));
   if (!invalidated) {
     if (from <= lost_from) return why;  // it can be served after all: try again
     STELE_CHECK(record_before_acting(format::FactKind::kGap, branch_->stream, {lost_from, from}, from - lost_from, why.what));

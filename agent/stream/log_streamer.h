@@ -118,7 +118,7 @@ class LogStreamer {
   static void expect_parents_join(Branch& branch, const std::vector<KnownBranch>& known);
   Status check_old_branch_is_safe();
   Status record_before_acting(format::FactKind kind, const StreamId& stream, PositionRange range, std::uint64_t value, std::string note);
-  Result<Position> slot_begin(const PgConnection& connection, std::uint64_t segment_size, Position flush);
+  Result<Position> slot_begin(const PgConnection& connection, const ServerFacts& facts);
   Status renew_epoch();
   Status stream_branch(PgConnection connection);
   Status pump_events(WalStream& stream);
