@@ -205,9 +205,9 @@ Result<SnapshotContext> AgentProgram::snapshot_context() {
 
 Status AgentProgram::run() {
   return runtime_.run([this] { return main(); },
-                      [this](int) {
+                      [this](int) {  // on main's strand, as the timer's waits are
                         stopping_ = true;
-                        asio::post(runtime_.io(), [this] { tick_.cancel(); });
+                        tick_.cancel();
                       });
 }
 
@@ -243,7 +243,8 @@ net::Task<Status> AgentProgram::main() {
       if (failed) std::rethrow_exception(failed);
     });
   }
-  asio::co_spawn(runtime_.io(), net::watch_tls_files(tls_, sessions_, kTlsWatch,
+  // On main's strand, where it is cancelled too: a cancellation signal is not thread-safe.
+  asio::co_spawn(co_await asio::this_coro::executor, net::watch_tls_files(tls_, sessions_, kTlsWatch,
                                                       [](const Status& status, const std::vector<net::PeerIdentity>& closed) {
                                                         if (!status.ok()) log::log_error(status.error());
                                                         for (const auto& peer : closed) log::warning("closed: certificate revoked", {{"peer", peer}});

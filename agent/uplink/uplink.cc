@@ -66,7 +66,11 @@ net::Task<void> Uplink::wait_for_work(Duration at_most) {
 }
 
 net::Task<void> Uplink::run() {
-  co_await asio::post(asio::bind_executor(strand_, asio::use_awaitable));
+  // The coroutine's own executor must be the strand: what is awaited with use_awaitable (timers too) resumes on that executor only.
+  co_await asio::co_spawn(strand_, follow(), asio::use_awaitable);
+}
+
+net::Task<void> Uplink::follow() {
   auto self = shared_from_this();
   RetryPolicy retry;
   while (!stopping_) {
@@ -107,11 +111,9 @@ net::Task<Status> Uplink::session() {
   };
   client::ConnectionOptions options = connection_options(receiver_, address_, identity_.instance);
   auto opened = co_await client::ReceiverConnection::open(pool_, tls_, sessions_, std::move(options), std::move(events));
-  co_await asio::post(asio::bind_executor(strand_, asio::use_awaitable));
   if (!opened.ok()) co_return std::move(opened).error();
   std::unique_ptr<client::ReceiverConnection> connection = std::move(*opened);
   Status status = co_await introduce(*connection);
-  co_await asio::post(asio::bind_executor(strand_, asio::use_awaitable));
   if (status.ok()) {
     {
       std::lock_guard lock(mutex_);
@@ -132,7 +134,6 @@ net::Task<Status> Uplink::session() {
 
 net::Task<Status> Uplink::put_record(client::ReceiverConnection& connection, Bytes record) {
   auto stored = co_await connection.call(MessageType::kPutRecord, std::move(record), MessageType::kStored, net::deadline_in(kRequestDeadline));
-  co_await asio::post(asio::bind_executor(strand_, asio::use_awaitable));
   if (!stored.ok()) co_return std::move(stored).error();
   co_return Status{};
 }
@@ -140,7 +141,6 @@ net::Task<Status> Uplink::put_record(client::ReceiverConnection& connection, Byt
 net::Task<Status> Uplink::introduce(client::ReceiverConnection& connection) {
   auto body = co_await connection.call(MessageType::kQueryDatabase, protocol::encode_database(identity_.database), MessageType::kDatabaseState,
                                        net::deadline_in(kRequestDeadline));
-  co_await asio::post(asio::bind_executor(strand_, asio::use_awaitable));
   STELE_CO_TRY(const Bytes state_body, std::move(body));
   STELE_CO_TRY(const protocol::DatabaseState held, protocol::read_database_state(state_body));
   STELE_CO_CHECK(co_await put_record(connection, identity_.enrolment));
@@ -200,7 +200,6 @@ net::Task<Status> Uplink::open_stream(client::ReceiverConnection& connection, co
   protocol::OpenStream open{identity_.database, stream, generation_};
   auto body = co_await connection.call(MessageType::kOpenStream, protocol::encode(open), MessageType::kStreamOpened,
                                        net::deadline_in(kRequestDeadline));
-  co_await asio::post(asio::bind_executor(strand_, asio::use_awaitable));
   STELE_CO_TRY(const Bytes state_body, std::move(body));
   STELE_CO_TRY(const protocol::StreamState state, protocol::read_stream_opened(state_body));
   open_stream_ = stream;
@@ -228,7 +227,6 @@ net::Task<Status> Uplink::send_pending_status(client::ReceiverConnection& connec
   const Bytes record = std::exchange(pending_status_, {});
   std::vector<ByteView> pieces{record};
   Status sent = co_await connection.send(MessageType::kStatus, std::move(pieces), net::deadline_in(kFrameDeadline));
-  co_await asio::post(asio::bind_executor(strand_, asio::use_awaitable));
   co_return sent;
 }
 
@@ -259,7 +257,6 @@ net::Task<Status> Uplink::send_entries(client::ReceiverConnection& connection) {
     }
     std::vector<ByteView> pieces{ByteView(*entry->bytes)};
     Status sent = co_await connection.send(MessageType::kFrame, std::move(pieces), net::deadline_in(kFrameDeadline));
-    co_await asio::post(asio::bind_executor(strand_, asio::use_awaitable));
     STELE_CO_CHECK(std::move(sent));
     cursor_ = entry->sequence;
     std::lock_guard lock(mutex_);

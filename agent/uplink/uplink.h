@@ -65,6 +65,7 @@ class Uplink : public std::enable_shared_from_this<Uplink> {
   UplinkState state() const;
 
  private:
+  net::Task<void> follow();
   net::Task<Status> session();
   net::Task<Status> introduce(client::ReceiverConnection& connection);
   net::Task<Status> open_stream(client::ReceiverConnection& connection, const StreamId& stream);

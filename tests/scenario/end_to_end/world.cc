@@ -75,11 +75,16 @@ std::int64_t World::acknowledged() const {
 
 Status World::wait_progress(std::int64_t more, int seconds) {
   const std::int64_t before = acknowledged();
+  const auto ended = [&] { return !stele->agent_process().running() || !stele->receiver_process().running(); };
   Status done = test::wait_for(fmt::format("{} more commits after {}", more, before), seconds,
-                               [&] { return acknowledged() >= before + more; });
-  if (!done.ok())
-    return Error{done.error().code, done.error().what + "\n" + stele->logs() + "--- server\n" + source->log_tail(), ""};
-  return {};
+                               [&] { return acknowledged() >= before + more || ended(); });
+  if (done.ok() && !ended()) return {};
+  return Error{
+      ErrorCode::kTimeout,
+      fmt::format("{}; exit code of agent {}, of receiver {} (-1: it runs)\n{}--- server\n{}",
+                  done.ok() ? "a program ended by itself" : done.error().what, stele->agent_process().exit_code(),
+                  stele->receiver_process().exit_code(), stele->logs(), source->log_tail()),
+      ""};
 }
 
 Result<std::unique_ptr<PostgresCluster>> World::restore(std::vector<std::string> arguments) {
