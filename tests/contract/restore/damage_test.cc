@@ -44,9 +44,10 @@ TEST_P(FlippedByte, IsFound) {
 }
 INSTANTIATE_TEST_SUITE_P(Kinds, FlippedByte, testing::Values("enrolment", "branch", "log", "pack", "list", "snapshot"));
 
+// Runs are not here: a log that ends earlier is found by the heads that this host has seen (--accept-older) and by gaps.
 TEST_F(Damage, EveryMissingObjectIsMissed) {
   fill();
-  for (const char* folder : {"enrolment/", "branch/", "log/", "pack/", "list/"}) {
+  for (const char* folder : {"enrolment/", "branch/", "pack/", "list/"}) {
     for (const std::string& name : builder_->names(folder)) {
       SCOPED_TRACE(name);
       const std::string path = builder_->file_of(name);

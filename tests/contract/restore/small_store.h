@@ -13,7 +13,7 @@
 #include "restore/wal/wal_fetch.h"
 #include "restore/wal/wal_stager.h"
 #include "tests/support/store/store_builder.h"
-#include "tests/unit/pg/wal_builder.h"
+#include "tests/support/wal_builder.h"
 
 namespace stele::restore {
 

@@ -1,5 +1,7 @@
 #include "tests/contract/restore/small_store.h"
 
+#include "core/pg/timeline_history.h"
+
 namespace stele::restore {
 namespace {
 
