@@ -39,7 +39,15 @@ TEST(KillTest, EveryAcknowledgedCommitIsInTheRestoredDatabase) {
     pause(1500);
     const int victims = std::uniform_int_distribution<int>(1, 7)(random);
     const bool agent = victims & 1, receiver = victims & 2, server = victims & 4;
+    const auto one_in = [&](int n) { return std::uniform_int_distribution<int>(1, n)(random) == 1; };
     std::string names;
+    // Sometimes a snapshot is on its way when the blow falls; it may fail, its half must do no harm.
+    test::Daemon snapshot("snapshot");
+    if (one_in(4)) {
+      ASSERT_OK(snapshot.start(world.stele->agent_command({"snapshot"}), world.stele->root() + "/snapshot.log"));
+      names += " (during a snapshot)";
+      pause(400);
+    }
     // One after the other, at moments of their own.
     if (agent) {
       world.stele->agent_process().kill_hard();
@@ -56,9 +64,21 @@ TEST(KillTest, EveryAcknowledgedCommitIsInTheRestoredDatabase) {
       names += " postgres";
     }
     pause(500);
+    if (agent && !receiver && !server && one_in(3)) {
+      // The agent's disk is lost as well: what counts is at the receiver.
+      ASSERT_OK(world.stele->forget_agent());
+      names += " and its spool";
+    }
     if (server) ASSERT_OK(world.source->start());
     if (receiver) ASSERT_OK(world.stele->start_receiver());
     if (agent) ASSERT_OK(world.stele->start_agent());
+    if (agent && one_in(4)) {
+      // Once more, in the middle of its start.
+      pause(200);
+      world.stele->agent_process().kill_hard();
+      ASSERT_OK(world.stele->start_agent());
+      names += " agent again";
+    }
     ASSERT_TRUE(world.stele->agent_process().running()) << world.stele->logs();
     const auto back = std::chrono::steady_clock::now();
     ASSERT_OK(world.wait_progress(50)) << "round " << round << ", killed:" << names << ", seed " << seed;

@@ -343,10 +343,13 @@ Status StelePrograms::wait_caught_up(PostgresCluster& source, int seconds) {
   return {};
 }
 
+std::vector<std::string> StelePrograms::agent_command(std::vector<std::string> arguments) const {
+  arguments.insert(arguments.begin(), {program("stele-agent"), "--config", root_ + "/agent.toml"});
+  return arguments;
+}
+
 Result<ProcessOutput> StelePrograms::agent(std::vector<std::string> arguments) {
-  std::vector<std::string> argv = {program("stele-agent"), "--config", root_ + "/agent.toml"};
-  argv.insert(argv.end(), arguments.begin(), arguments.end());
-  return run_process(argv);
+  return run_process(agent_command(std::move(arguments)));
 }
 
 Result<ProcessOutput> StelePrograms::receiver(std::vector<std::string> arguments) {

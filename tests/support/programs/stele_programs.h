@@ -79,6 +79,8 @@ class StelePrograms {
   Result<ProcessOutput> agent(std::vector<std::string> arguments);
   Result<ProcessOutput> receiver(std::vector<std::string> arguments);
   Result<ProcessOutput> restore(std::vector<std::string> arguments);
+  /// The command line of such a command, to be started and left alone.
+  std::vector<std::string> agent_command(std::vector<std::string> arguments) const;
   /// stele-restore without configuration and passphrase.
   Result<ProcessOutput> restore_plain(std::vector<std::string> arguments);
   /// The same; another exit code than 0 is kDatabase with both outputs.
