@@ -1,6 +1,7 @@
 #include "agent/program/agent_program.h"
 
 #include <boost/asio.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include "agent/program/agent_metrics.h"
 #include "agent/program/control.h"
@@ -11,6 +12,7 @@
 namespace stele::agent {
 
 namespace asio = boost::asio;
+using namespace asio::experimental::awaitable_operators;
 
 namespace {
 
@@ -243,15 +245,12 @@ net::Task<Status> AgentProgram::main() {
       if (failed) std::rethrow_exception(failed);
     });
   }
-  // On main's strand, where it is cancelled too: a cancellation signal is not thread-safe.
-  asio::co_spawn(co_await asio::this_coro::executor, net::watch_tls_files(tls_, sessions_, kTlsWatch,
-                                                      [](const Status& status, const std::vector<net::PeerIdentity>& closed) {
-                                                        if (!status.ok()) log::log_error(status.error());
-                                                        for (const auto& peer : closed) log::warning("closed: certificate revoked", {{"peer", peer}});
-                                                      }),
-                 asio::bind_cancellation_slot(watch_stop_.slot(), [](std::exception_ptr) {}));
+  auto report_reload = [](const Status& status, const std::vector<net::PeerIdentity>& closed) {
+    if (!status.ok()) log::log_error(status.error());
+    for (const auto& peer : closed) log::warning("closed: certificate revoked", {{"peer", peer}});
+  };
   log::info("agent started", {{"database", config_.name}, {"generation", generation_.value}});
-  co_await housekeeping();
+  co_await (housekeeping() || net::watch_tls_files(tls_, sessions_, kTlsWatch, report_reload));
   co_await finish();
   co_return Status{};
 }
@@ -292,7 +291,6 @@ net::Task<void> AgentProgram::finish() {
   }
   save_marks();
   for (auto& uplink : uplinks_) uplink->stop();
-  watch_stop_.emit(asio::cancellation_type::all);
   co_await control_->stop();
   if (http_) co_await http_->stop();
 }

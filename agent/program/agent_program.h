@@ -80,7 +80,6 @@ class AgentProgram {
   Generation generation_;
   std::atomic<bool> stopping_{false};
   boost::asio::steady_timer tick_;
-  boost::asio::cancellation_signal watch_stop_;
   std::map<std::string, ReceiverMark> saved_marks_;
 };
 

@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <nlohmann/json.hpp>
@@ -24,6 +22,7 @@ namespace stele::receiver {
 
 namespace asio = boost::asio;
 using net::Task;
+using namespace asio::experimental::awaitable_operators;
 
 net::TlsConfig tls_of(const config::TlsConfig& c) {
   net::TlsConfig out;
@@ -85,10 +84,7 @@ class Program {
     if (started.ok()) {
       log::info("the receiver is ready", {{"receiver", config_.name}, {"listen", options.address}, {"port", listener.port()},
                                           {"metrics", config_.metrics.listen.port != 0 ? http.port() : 0}});
-      asio::cancellation_signal end_watch;
-      asio::co_spawn(strand_, net::watch_tls_files(tls_, sessions, kTlsLook, report_reload), asio::bind_cancellation_slot(end_watch.slot(), [](std::exception_ptr) {}));
-      while (!stopping_.load()) co_await stop_.wait();
-      end_watch.emit(asio::cancellation_type::terminal);
+      co_await (until_stopped() || net::watch_tls_files(tls_, sessions, kTlsLook, report_reload));
       log::info("the receiver stops");
       co_await listener.stop();
     }
@@ -111,6 +107,10 @@ class Program {
   }
 
  private:
+  Task<void> until_stopped() {
+    while (!stopping_.load()) co_await stop_.wait();
+  }
+
   static void report_reload(const Status& status, const std::vector<net::PeerIdentity>& closed) {
     if (!status.ok()) log::log_error(status.error());
     else log::info("certificate files were read again");
