@@ -28,7 +28,17 @@ wait_until() {
 }
 
 free_port() {
-  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+  # Below the kernel's range for outgoing connections, which would take a port again before its server does.
+  python3 -c '
+import random, socket
+while True:
+    s, port = socket.socket(), random.randint(10240, 32767)
+    try:
+        s.bind(("127.0.0.1", port))
+        print(port)
+        break
+    except OSError:
+        pass'
 }
 
 now_ms() { date +%s%3N; }

@@ -7,6 +7,7 @@
 #include "agent/program/control.h"
 #include "agent/program/status_report.h"
 #include "core/config/log.h"
+#include "core/net/wakeup.h"
 #include "core/crypto/init.h"
 
 namespace stele::agent {
@@ -17,6 +18,8 @@ using namespace asio::experimental::awaitable_operators;
 namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(200);
+constexpr auto kPatience = std::chrono::milliseconds(1500);
+constexpr auto kPatienceWithoutState = std::chrono::milliseconds(10'000);
 constexpr auto kFinishDeadline = std::chrono::seconds(3);
 constexpr auto kTlsWatch = std::chrono::seconds(5);
 
@@ -118,7 +121,6 @@ Status AgentProgram::open_parts() {
   hooks.need_snapshot = [this](std::string reason) {
     log::info("a snapshot is needed", {{"reason", reason}});
     if (auto context = log_->context()) snapshots_->set_stream(context->stream);
-    snapshots_->request(SnapshotReason::kNewBranch, false);
   };
   hooks.on_record = [this](const pg::WalRecord& record) { page_images_->add(record); };
   hooks.on_branch = [this] { page_images_->new_branch(); };
@@ -139,6 +141,7 @@ void AgentProgram::make_uplinks() {
     };
     callbacks.on_disconnected = [](const std::string& name, const Error& why) { log::log_error(why, {{"receiver", name}}); };
     callbacks.on_ack_latency = [this](double seconds) { metrics_->observe_ack(seconds); };
+    callbacks.on_sent = [this](std::uint64_t bytes) { bandwidth_->log_sent(bytes); };
     uplinks_.push_back(std::make_shared<Uplink>(runtime_.executor(), tls_, sessions_, receiver.name, receiver.address.to_string(), *spool_,
                                                 identity_, clock_, std::move(callbacks)));
     const AgentFacts facts = state_->facts();
@@ -215,17 +218,32 @@ Status AgentProgram::run() {
 
 net::Task<Generation> AgentProgram::choose_generation() {
   Generation highest = state_->facts().generation;
-  for (const config::ReceiverEndpoint& receiver : config_.receivers) {
-    auto seen = co_await query_receiver(runtime_.executor(), tls_, sessions_, receiver.name, receiver.address.to_string(), identity_);
+  // Commits may be waiting for the log, so a receiver that is away must not hold it up for long; without a state of its own the agent has
+  // nobody else to ask.
+  const auto patience = highest.value != 0 ? kPatience : kPatienceWithoutState;
+  auto ask = [&](const config::ReceiverEndpoint& receiver) -> net::Task<void> {
+    auto seen = co_await query_receiver(runtime_.executor(), tls_, sessions_, receiver.name, receiver.address.to_string(), identity_, patience);
     if (!seen.ok()) {
       log::log_error(seen.error().in("asking what the receiver holds"), {{"receiver", receiver.name}});
-      continue;
+      co_return;
     }
     highest = std::max(highest, seen->highest_generation);
     std::vector<LogStreamer::HeldLog> held;
     for (const protocol::StreamState& s : seen->streams) held.push_back({s.stream, s.durable_end, s.join});
     log_->receiver_holds(receiver.name, std::move(held));
+  };
+  // All at once, on this coroutine's strand; what they use outlives them, for all of them are waited for.
+  const auto executor = co_await asio::this_coro::executor;
+  net::Wakeup answered(executor);
+  std::size_t waiting = config_.receivers.size();
+  for (const config::ReceiverEndpoint& receiver : config_.receivers) {
+    asio::co_spawn(executor, ask(receiver), [&](std::exception_ptr failed) {
+      --waiting;
+      answered.notify_all();
+      if (failed) std::rethrow_exception(failed);
+    });
   }
+  while (waiting > 0) co_await answered.wait();
   highest = std::max(highest, Generation{keys_->enrolment.first_generation.value == 0 ? 0 : keys_->enrolment.first_generation.value - 1});
   co_return Generation{highest.value + 1};
 }

@@ -259,6 +259,7 @@ net::Task<Status> Uplink::send_entries(client::ReceiverConnection& connection) {
     Status sent = co_await connection.send(MessageType::kFrame, std::move(pieces), net::deadline_in(kFrameDeadline));
     STELE_CO_CHECK(std::move(sent));
     cursor_ = entry->sequence;
+    if (callbacks_.on_sent) callbacks_.on_sent(entry->size);
     std::lock_guard lock(mutex_);
     state_.sent_bytes += entry->size;
   }
@@ -291,13 +292,14 @@ void Uplink::on_ack(const protocol::Ack& ack) {
 
 net::Task<Result<protocol::DatabaseState>> query_receiver(asio::any_io_executor pool, std::shared_ptr<net::TlsContext> tls,
                                                           std::shared_ptr<net::SessionRegistry> sessions, std::string receiver,
-                                                          std::string address, const AgentIdentity& identity) {
+                                                          std::string address, const AgentIdentity& identity, std::chrono::milliseconds patience) {
   client::ConnectionOptions options = connection_options(receiver, address, identity.instance);
+  options.open_deadline = patience;
   auto opened = co_await client::ReceiverConnection::open(pool, tls, sessions, std::move(options), client::ConnectionEvents{});
   if (!opened.ok()) co_return std::move(opened).error();
   std::unique_ptr<client::ReceiverConnection> connection = std::move(*opened);
   auto body = co_await connection->call(MessageType::kQueryDatabase, protocol::encode_database(identity.database), MessageType::kDatabaseState,
-                                        net::deadline_in(kRequestDeadline));
+                                        net::deadline_in(patience));
   STELE_CO_TRY(const Bytes state_body, std::move(body));
   STELE_CO_TRY(protocol::DatabaseState held, protocol::read_database_state(state_body));
   connection->close();

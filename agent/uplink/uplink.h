@@ -42,6 +42,7 @@ struct UplinkCallbacks {
   std::function<void(const std::string& receiver, const StreamId&, Position held, Position was)> on_rolled_back;
   std::function<void(const std::string& receiver, const Error&)> on_disconnected;
   std::function<void(double seconds)> on_ack_latency;
+  std::function<void(std::uint64_t bytes)> on_sent;  ///< of the change log, handed to the operating system
 };
 
 /// The line to one receiver: connects, resumes, sends what the spool holds in order, takes acknowledgements; reconnects with growing
@@ -112,8 +113,10 @@ class Uplink : public std::enable_shared_from_this<Uplink> {
 };
 
 /// Asks a receiver what it holds of this database, without opening a stream: the agent's generation is one more than the highest seen.
+/// kTimeout when the connection or the answer takes longer than `patience`.
 [[nodiscard]] net::Task<Result<protocol::DatabaseState>> query_receiver(boost::asio::any_io_executor pool, std::shared_ptr<net::TlsContext> tls,
                                                                         std::shared_ptr<net::SessionRegistry> sessions, std::string receiver,
-                                                                        std::string address, const AgentIdentity& identity);
+                                                                        std::string address, const AgentIdentity& identity,
+                                                                        std::chrono::milliseconds patience);
 
 }  // namespace stele::agent

@@ -1,10 +1,7 @@
 #include "tests/contract/receiver/receiver_process.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,24 +12,12 @@
 #include <sstream>
 
 #include "core/crypto/key_file.h"
+#include "tests/support/free_port.h"
 #include "tests/support/process.h"
 
 namespace stele::test {
 
 namespace {
-
-int free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  if (::bind(fd, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    throw std::runtime_error("no free port");
-  }
-  ::close(fd);
-  return ntohs(address.sin_port);
-}
 
 std::string program() { return STELE_BINARY_DIR "/bin/stele-receiver"; }
 
@@ -44,8 +29,8 @@ ReceiverProcess::ReceiverProcess(const ScriptedAgent& agent, std::string more_co
   directory = name;
   ca_ = std::make_unique<TestCa>(directory, "ca");
   const net::TlsConfig tls = ca_->identity("receiver", "stele:receiver:shaoguan");
-  port_ = free_port();
-  metrics_port_ = free_port();
+  port_ = must(free_port());
+  metrics_port_ = must(free_port());
   std::ofstream(directory / "receiver.toml") << fmt::format(R"(
 name = "shaoguan"
 listen = "127.0.0.1:{}"

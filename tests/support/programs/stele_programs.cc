@@ -36,20 +36,6 @@ std::string tail(const std::string& path) {
 
 }  // namespace
 
-Result<int> free_port() {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  const bool good = fd >= 0 && bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0 &&
-                    getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-  const int number = errno;
-  if (fd >= 0) close(fd);
-  if (!good) return system_error("find", "a free port", number);
-  return static_cast<int>(ntohs(address.sin_port));
-}
-
 Status wait_for(std::string_view what, int seconds, const std::function<bool()>& done) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
   while (!done()) {

@@ -9,13 +9,12 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "tests/support/free_port.h"
 #include "tests/support/postgres_cluster.h"
 #include "tests/support/process.h"
 
 namespace stele::test {
 
-/// A port of 127.0.0.1 that nothing listened on a moment ago.
-Result<int> free_port();
 
 /// Asks every 20 ms until `done`; kTimeout "WHAT: not within N s".
 Status wait_for(std::string_view what, int seconds, const std::function<bool()>& done);
