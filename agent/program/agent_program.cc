@@ -138,6 +138,12 @@ void AgentProgram::make_uplinks() {
     callbacks.on_rolled_back = [this](const std::string& name, const StreamId& stream, Position held, Position was) {
       Status noted = log_->record_fact(format::FactKind::kRolledBack, stream, {held, was}, was - held, "receiver " + name);
       if (!noted.ok()) log::log_error(noted.error());
+      // Its snapshots may be gone too; what it still has is not sent again.
+      snapshots_->request(SnapshotReason::kReceiverLost, false);
+    };
+    callbacks.on_gap = [this](const std::string& name, const StreamId&) {
+      log::error("the receiver lacks a part of the log that is gone here; a new snapshot makes it whole", {{"receiver", name}});
+      snapshots_->request(SnapshotReason::kReceiverLost, false);
     };
     callbacks.on_disconnected = [](const std::string& name, const Error& why) { log::log_error(why, {{"receiver", name}}); };
     callbacks.on_ack_latency = [this](double seconds) { metrics_->observe_ack(seconds); };

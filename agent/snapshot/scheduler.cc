@@ -31,6 +31,8 @@ std::string_view to_string(SnapshotReason reason) {
       return "command";
     case SnapshotReason::kNewBranch:
       return "new_branch";
+    case SnapshotReason::kReceiverLost:
+      return "receiver_lost";
   }
   return "unknown";
 }

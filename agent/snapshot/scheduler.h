@@ -10,10 +10,10 @@
 namespace stele::agent {
 
 /// Why a snapshot is taken. Whatever the reason, it is taken in the same way (TRAPS: one path).
-enum class SnapshotReason { kSchedule, kCommand, kNewBranch };
+enum class SnapshotReason { kSchedule, kCommand, kNewBranch, kReceiverLost };
 std::string_view to_string(SnapshotReason reason);
 
-/// When the next snapshot begins: by cron with this database's fixed delay, at once by command or for a new branch, and
+/// When the next snapshot begins: by cron with this database's fixed delay, at once by command, for a new branch or for a receiver that lost what it had, and
 /// again with growing pauses after a failure. A scheduled moment that passed while the agent was down is made up for.
 /// Pure.
 class SnapshotScheduler {

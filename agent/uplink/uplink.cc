@@ -158,6 +158,7 @@ net::Task<Status> Uplink::introduce(client::ReceiverConnection& connection) {
     state_.gap = resume.gap || lacks_beginning(resume, by_stream);
     state_.acknowledged = resume.after;  // goes back where the receiver lost something
   }
+  if (state_.gap && resume.next && callbacks_.on_gap) callbacks_.on_gap(receiver_, resume.next->stream);
   for (std::uint64_t fact : resume.facts) {
     STELE_CO_TRY(std::optional<SpoolEntry> entry, spool_.next_after(fact - 1));
     if (!entry || entry->sequence != fact) continue;

@@ -40,6 +40,8 @@ struct UplinkState {
 struct UplinkCallbacks {
   std::function<void(const std::string& receiver, const StreamId&, Position end, const Digest& head)> on_durable;
   std::function<void(const std::string& receiver, const StreamId&, Position held, Position was)> on_rolled_back;
+  /// The receiver takes the log from the middle: it lacks a range that the spool no longer has.
+  std::function<void(const std::string& receiver, const StreamId&)> on_gap;
   std::function<void(const std::string& receiver, const Error&)> on_disconnected;
   std::function<void(double seconds)> on_ack_latency;
   std::function<void(std::uint64_t bytes)> on_sent;  ///< of the change log, handed to the operating system

@@ -15,7 +15,6 @@
 
 namespace stele::test {
 
-
 /// Asks every 20 ms until `done`; kTimeout "WHAT: not within N s".
 Status wait_for(std::string_view what, int seconds, const std::function<bool()>& done);
 
