@@ -122,6 +122,7 @@ class Program {
     metrics_.certificate_expiry.set(static_cast<double>(facts.certificate_not_after.micros) / 1e6);
     metrics_.ca_expiry.set(static_cast<double>(facts.ca_not_after.micros) / 1e6);
     metrics_.crl_next_update.set(static_cast<double>(facts.crl_next_update.micros) / 1e6);
+    metrics_.tls_reload_failed.set(facts.reload_error.empty() ? 0 : 1);
   }
 
   void add_routes(net::HttpServer& http) {
