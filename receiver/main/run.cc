@@ -15,6 +15,7 @@
 #include "core/net/wakeup.h"
 #include "receiver/main/seal_thread.h"
 #include "receiver/main/store_parts.h"
+#include "receiver/main/window_thread.h"
 #include "receiver/session/context.h"
 #include "receiver/status/report.h"
 
@@ -59,6 +60,7 @@ class Program {
   Task<Status> serve() {
     Keeper& keeper = *parts_->keeper;
     SealThread sealing(keeper);
+    WindowThread windows(WindowGauges(keeper, *parts_->catalog, metrics_), clock_);
     auto packs = std::make_unique<PackQueue>(keeper);
     asio::thread_pool workers(kWorkers);
     SessionContext context{keeper, *packs, writers_, metrics_, parts_->clock, workers, config_.name};
