@@ -37,7 +37,7 @@ net::TlsConfig tls_config(const config::TlsConfig& in) {
 
 std::string control_socket_path(const config::AgentConfig& config) { return (config.spool.directory / "control.sock").string(); }
 
-AgentProgram::AgentProgram(config::AgentConfig config) : config_(std::move(config)), tick_(runtime_.io()) {}
+AgentProgram::AgentProgram(config::AgentConfig config) : config_(std::move(config)), started_(clock_.now()), tick_(runtime_.io()) {}
 AgentProgram::~AgentProgram() {
   if (spool_) spool_->close();  // its thread calls the log
 }
@@ -91,7 +91,8 @@ Status AgentProgram::open_parts() {
   };
   page_images_ = std::make_shared<PageImages>();
   bandwidth_ = std::make_shared<SharedBandwidth>(config_.bandwidth, clock_);
-  metrics_ = std::make_unique<AgentMetrics>(*this);
+  metrics_ = std::make_unique<AgentMetrics>(config_, [this] { return view(); });
+  STELE_CHECK(metrics_->registry().check());
 
   LogStreamer::Options log;
   log.database = config_.name;
@@ -373,6 +374,13 @@ AgentView AgentProgram::view() const {
   out.spool_disk_bytes = spool_->disk_bytes();
   out.spool_capacity = spool_->capacity();
   out.spool_failed = spool_->failed();
+  out.off_site_end = off_site_end(out, config_.policy.quorum);
+  out.off_site_time = log_->reached(out.off_site_end);
+  out.started = started_;
+  out.enrolled = keys_->enrolment.issued;
+  out.recovery_keys = static_cast<std::size_t>(std::count_if(keys_->recipients.recipients.begin(), keys_->recipients.recipients.end(),
+                                                             [](const format::Recipient& r) { return r.kind == format::RecipientKind::kRecovery; }));
+  out.log_lines_dropped = log::dropped_lines();
   out.now = clock_.now();
   out.tls = tls_->facts(out.now);
   return out;

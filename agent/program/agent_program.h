@@ -23,6 +23,11 @@ struct AgentView {
   Generation generation;
   std::uint64_t spool_bytes = 0, spool_disk_bytes = 0, spool_capacity = 0;
   bool spool_failed = false;
+  Position off_site_end;      ///< end of what the quorum of receivers holds of the current stream
+  Timestamp off_site_time;    ///< everything until this moment is at or before it
+  Timestamp started, enrolled;
+  std::size_t recovery_keys = 0;
+  std::uint64_t log_lines_dropped = 0;
   net::TlsFacts tls;
   Timestamp now;
 };
@@ -78,6 +83,7 @@ class AgentProgram {
   std::unique_ptr<net::HttpServer> http_;
   std::vector<ServerAddress> snapshot_hosts_;
   Generation generation_;
+  Timestamp started_;
   std::atomic<bool> stopping_{false};
   boost::asio::steady_timer tick_;
   std::map<std::string, ReceiverMark> saved_marks_;

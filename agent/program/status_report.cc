@@ -14,27 +14,108 @@ constexpr double kMicros = 1e6;
 double seconds(Timestamp t) { return static_cast<double>(t.micros) / kMicros; }
 double seconds(Duration d) { return static_cast<double>(d.count()) / kMicros; }
 
-/// What the quorum holds of the stream; the spool's end under ack = "spool".
-Position off_site_end(const AgentView& view) {
-  Position best;
-  for (const UplinkState& uplink : view.uplinks) {
-    if (uplink.stream == view.log.stream) best = std::max(best, uplink.durable_end);
-  }
-  return best;
+std::uint64_t lag_bytes(const AgentView& view) {
+  return view.log.server_end > view.off_site_end ? view.log.server_end - view.off_site_end : 0;
 }
 
-std::uint64_t lag_bytes(const AgentView& view) {
-  const Position end = off_site_end(view);
-  return view.log.server_end > end ? view.log.server_end - end : 0;
+/// stele_slot_state of monitoring/METRICS.md.
+double slot_state(const SlotState& slot) {
+  if (slot.name.empty()) return 0;
+  if (slot.invalidated()) return 4;
+  switch (slot.wal_status) {
+    case WalStatus::kExtended: return 2;
+    case WalStatus::kUnreserved: return 3;
+    case WalStatus::kLost: return 4;
+    case WalStatus::kUnknown:
+    case WalStatus::kReserved: break;
+  }
+  return 1;
 }
 
 }  // namespace
 
+Position off_site_end(const AgentView& view, int quorum) {
+  std::vector<Position> held;
+  for (const UplinkState& uplink : view.uplinks) {
+    held.push_back(uplink.stream == view.log.stream ? std::max(uplink.durable_end, view.log.stream_begin) : view.log.stream_begin);
+  }
+  if (held.empty()) return {};
+  std::sort(held.begin(), held.end(), std::greater<>());
+  return held[std::clamp<std::size_t>(static_cast<std::size_t>(std::max(quorum, 1)), 1, held.size()) - 1];
+}
+
 double recovery_point_seconds(const AgentView& view) {
   if (lag_bytes(view) == 0 && view.log.streaming) return 0;
-  if (view.log.last_commit.is_none()) return view.log.server_time.is_none() ? 0 : std::max(0.0, seconds(view.now - view.log.server_time));
-  return std::max(0.0, seconds(view.now - view.log.last_commit));
+  return std::max(0.0, seconds(view.now - view.off_site_time));
 }
+
+namespace {
+
+std::map<std::string, double> status_fields(const AgentView& view, const config::AgentConfig& config) {
+  std::map<std::string, double> f;
+  auto number = [](auto value) { return static_cast<double>(value); };
+  f["streaming"] = view.log.streaming ? 1 : 0;
+  f["generation"] = number(view.generation.value);
+  f["timeline"] = view.log.timeline;
+  f["server_position_bytes"] = number(view.log.server_end.value);
+  f["sealed_position_bytes"] = number(view.log.sealed_end.value);
+  f["off_site_position_bytes"] = number(view.off_site_end.value);
+  f["confirmed_position_bytes"] = number(view.log.confirmed.value);
+  f["lag_bytes"] = number(lag_bytes(view));
+  f["recovery_point_seconds"] = recovery_point_seconds(view);
+  f["last_commit_timestamp_seconds"] = seconds(view.log.last_commit);
+  f["frames_sealed_total"] = number(view.log.frames);
+  f["log_raw_bytes_total"] = number(view.log.raw_bytes);
+  f["log_sealed_bytes_total"] = number(view.log.sealed_bytes);
+  if (view.log.streaming) f["source_clock_difference_seconds"] = seconds(view.log.clock_difference);
+  for (const auto& [reason, count] : view.log.reconnects) f["reconnects_" + reason] = number(count);
+  f["spool_bytes"] = number(view.spool_bytes);
+  f["spool_disk_bytes"] = number(view.spool_disk_bytes);
+  f["spool_limit_bytes"] = number(view.spool_capacity);
+  f["spool_full"] = view.log.spool_full ? 1 : 0;
+  f["spool_failed"] = view.spool_failed ? 1 : 0;
+  if (view.log.slot) {
+    f["slot_state"] = slot_state(*view.log.slot);
+    f["slot_retained_bytes"] = number(view.log.slot->retained);
+    if (view.log.slot->safe_wal_size) f["slot_safe_bytes"] = number(*view.log.slot->safe_wal_size);
+  }
+  f["degraded"] = view.log.degraded ? 1 : 0;
+  f["quorum"] = config.policy.quorum;
+  f["receivers_configured"] = number(view.uplinks.size());
+  f["receivers_connected"] = number(std::count_if(view.uplinks.begin(), view.uplinks.end(), [](const UplinkState& u) { return u.connected; }));
+  f["receivers_refusing"] = number(std::count_if(view.uplinks.begin(), view.uplinks.end(), [](const UplinkState& u) { return u.refused; }));
+  f["gaps_total"] = number(view.log.gaps);
+  f["forks_total"] = number(view.log.forks);
+  f["abandoned_branches_total"] = number(view.log.abandoned);
+  f["rpo_target_seconds"] = seconds(config.targets.rpo);
+  f["rto_target_seconds"] = seconds(config.targets.rto);
+  f["snapshot_interval_target_seconds"] = seconds(config.targets.snapshot_interval);
+  f["window_target_seconds"] = seconds(config.targets.window);
+  f["snapshot_running"] = view.snapshot.running ? 1 : 0;
+  f["snapshot_failures"] = view.snapshot.failures;
+  f["snapshot_last_success_timestamp_seconds"] = view.snapshot.last_success ? seconds(*view.snapshot.last_success) : 0;
+  if (view.snapshot.last) {
+    f["snapshot_duration_seconds"] = seconds(view.snapshot.last->finished - view.snapshot.last->started);
+    f["snapshot_raw_bytes"] = number(view.snapshot.last->raw_bytes);
+    f["snapshot_compressed_bytes"] = number(view.snapshot.last->new_bytes);
+    f["snapshot_sent_bytes"] = number(view.snapshot.last->sent_bytes);
+    f["snapshot_damaged_pages"] = view.snapshot.last->damaged_pages;
+  }
+  if (!view.log.epoch_created.is_none()) f["epoch_created_timestamp_seconds"] = seconds(view.log.epoch_created);
+  f["epoch_max_age_seconds"] = seconds(config.epoch.max_age);
+  f["enrolment_timestamp_seconds"] = seconds(view.enrolled);
+  f["recovery_keys"] = number(view.recovery_keys);
+  f["certificate_expiry_timestamp_seconds"] = seconds(view.tls.certificate_not_after);
+  f["ca_expiry_timestamp_seconds"] = seconds(view.tls.ca_not_after);
+  if (view.tls.has_crl && !view.tls.crl_next_update.is_none()) f["crl_next_update_timestamp_seconds"] = seconds(view.tls.crl_next_update);
+  f["tls_reload_failed"] = view.tls.reload_error.empty() ? 0 : 1;
+  f["agent_start_timestamp_seconds"] = seconds(view.started);
+  f["status_interval_seconds"] = seconds(config.status_interval);
+  f["log_lines_dropped_total"] = number(view.log_lines_dropped);
+  return f;
+}
+
+}  // namespace
 
 format::StatusMessage status_message(const AgentView& view, const config::AgentConfig& config) {
   format::StatusMessage m;
@@ -42,41 +123,7 @@ format::StatusMessage status_message(const AgentView& view, const config::AgentC
   m.stream = view.log.stream;
   m.generation = view.generation;
   m.time = view.now;
-  auto& f = m.fields;
-  f["streaming"] = view.log.streaming ? 1 : 0;
-  f["timeline"] = view.log.timeline;
-  f["server_position_bytes"] = static_cast<double>(view.log.server_end.value);
-  f["sealed_position_bytes"] = static_cast<double>(view.log.sealed_end.value);
-  f["confirmed_position_bytes"] = static_cast<double>(view.log.confirmed.value);
-  f["lag_bytes"] = static_cast<double>(lag_bytes(view));
-  f["recovery_point_seconds"] = recovery_point_seconds(view);
-  f["last_commit_timestamp_seconds"] = seconds(view.log.last_commit);
-  f["spool_bytes"] = static_cast<double>(view.spool_bytes);
-  f["spool_disk_bytes"] = static_cast<double>(view.spool_disk_bytes);
-  f["spool_limit_bytes"] = static_cast<double>(view.spool_capacity);
-  f["spool_full"] = view.log.spool_full ? 1 : 0;
-  f["degraded"] = view.log.degraded ? 1 : 0;
-  f["gaps"] = static_cast<double>(view.log.gaps);
-  f["forks"] = static_cast<double>(view.log.forks);
-  std::size_t connected = 0;
-  for (const UplinkState& uplink : view.uplinks) connected += uplink.connected ? 1 : 0;
-  f["receivers_configured"] = static_cast<double>(view.uplinks.size());
-  f["receivers_connected"] = static_cast<double>(connected);
-  f["quorum"] = config.policy.quorum;
-  f["certificate_expiry_timestamp_seconds"] = seconds(view.tls.certificate_not_after);
-  f["snapshot_running"] = view.snapshot.running ? 1 : 0;
-  f["snapshot_failures"] = view.snapshot.failures;
-  if (view.snapshot.last_success) f["snapshot_last_success_timestamp_seconds"] = seconds(*view.snapshot.last_success);
-  if (view.snapshot.last) {
-    f["snapshot_duration_seconds"] = seconds(view.snapshot.last->finished - view.snapshot.last->started);
-    f["snapshot_raw_bytes"] = static_cast<double>(view.snapshot.last->raw_bytes);
-    f["snapshot_sent_bytes"] = static_cast<double>(view.snapshot.last->sent_bytes);
-    f["snapshot_damaged_pages"] = view.snapshot.last->damaged_pages;
-  }
-  f["rpo_target_seconds"] = seconds(config.targets.rpo);
-  f["rto_target_seconds"] = seconds(config.targets.rto);
-  f["snapshot_interval_target_seconds"] = seconds(config.targets.snapshot_interval);
-  f["window_target_seconds"] = seconds(config.targets.window);
+  m.fields = status_fields(view, config);
   m.labels["version"] = STELE_VERSION;
   m.labels["server_version"] = std::to_string(view.log.server_version);
   m.labels["ack"] = config.policy.ack == config::AckPolicy::kSpool ? "spool" : "receivers";

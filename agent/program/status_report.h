@@ -15,6 +15,8 @@ std::string status_json(const AgentView& view, const config::AgentConfig& config
 /// The object of status_json as lines for people.
 std::string status_text(const std::string& json);
 
+/// What `quorum` receivers hold of the current stream; its beginning where they hold nothing.
+Position off_site_end(const AgentView& view, int quorum);
 /// Newest moment that is off-site and durable: the recovery point. Seconds between it and now; 0 when the source is idle and caught up.
 double recovery_point_seconds(const AgentView& view);
 

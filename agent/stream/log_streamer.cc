@@ -35,7 +35,7 @@ struct LogStreamer::Branch {
 LogStreamer::LogStreamer(Options options, const AgentKeys& keys, AgentState& state, FrameSpool& spool, AckPolicy::Options policy, Clock& clock,
                          RandomSource& random, Hooks hooks)
     : options_(std::move(options)), keys_(keys), state_(state), spool_(spool), clock_(clock), random_(random), hooks_(std::move(hooks)),
-      policy_(policy) {
+      policy_(policy), recovery_point_(clock.now()) {
   standby_slots_ = std::make_unique<StandbySlots>(StandbySlots::Options{options_.hosts, options_.slot, options_.application_name}, clock_,
                                                   [this]() -> std::optional<StandbySlots::Reached> {
     std::lock_guard lock(mutex_);
@@ -43,6 +43,15 @@ LogStreamer::LogStreamer(Options options, const AgentKeys& keys, AgentState& sta
     const Position confirmed = policy_.confirmed();
     if (!status_.streaming || confirmed.value <= status_.segment_size) return std::nullopt;
     return StandbySlots::Reached{status_.host, Position{confirmed.value - status_.segment_size}};
+  });
+  slot_watch_ = std::make_unique<SlotWatch>(SlotWatch::Options{options_.slot, options_.application_name}, clock_,
+                                            [this]() -> std::optional<ServerAddress> {
+    std::lock_guard lock(mutex_);
+    if (!status_.streaming) return std::nullopt;
+    for (const ServerAddress& host : options_.hosts) {
+      if (host.label() == status_.host) return host;
+    }
+    return std::nullopt;
   });
 }
 
@@ -52,6 +61,7 @@ Status LogStreamer::start(Generation generation) {
   generation_ = generation;
   STELE_TRY(interrupt_, Interrupt::create());
   STELE_CHECK(standby_slots_->start());
+  STELE_CHECK(slot_watch_->start());
   thread_ = std::thread([this] { run(); });
   return {};
 }
@@ -62,6 +72,7 @@ void LogStreamer::stop() {
   if (interrupt_) interrupt_->stop();
   if (thread_.joinable()) thread_.join();
   standby_slots_->stop();
+  slot_watch_->stop();
 }
 
 void LogStreamer::tell(const std::function<void(LogStatus&)>& change) {
@@ -74,7 +85,13 @@ LogStatus LogStreamer::status() const {
   LogStatus out = status_;
   out.confirmed = policy_.confirmed();
   out.degraded = policy_.degraded();
+  out.slot = slot_watch_->state();
   return out;
+}
+
+Timestamp LogStreamer::reached(Position end) const {
+  std::lock_guard lock(mutex_);
+  return recovery_point_.reached(end);
 }
 
 std::optional<StreamContext> LogStreamer::context() const {
@@ -260,10 +277,16 @@ Status LogStreamer::begin_branch(const BranchDecision& decision, const ServerFac
   {
     std::lock_guard lock(mutex_);
     policy_.begin_stream(branch_->stream);
-    status_.stream = branch_->stream;
+    begin_stream_locked();
   }
   log::info("new branch", {{"stream", branch_->stream.short_hex()}, {"timeline", r.timeline}, {"begin", begin}, {"reason", decision.why}});
   return {};
+}
+
+void LogStreamer::begin_stream_locked() {
+  status_.stream = branch_->stream;
+  status_.stream_begin = branch_->record.fork;
+  recovery_point_.begin_stream();
 }
 
 /// A branch that leaves its parent exactly where that one was streamed to must have the same log before it.
@@ -342,7 +365,7 @@ Status LogStreamer::choose_branch(PgConnection& connection, const ServerFacts& f
       STELE_TRY(branch_->signed_record, state_.read_branch(branch_->stream));
       std::lock_guard lock(mutex_);
       policy_.begin_stream(branch_->stream);
-      status_.stream = branch_->stream;
+      begin_stream_locked();
       if (auto durable = spool_.last_durable_frame(); durable && durable->stream == branch_->stream) {
         policy_.spool_durable(durable->range.end, clock_.steady_now());
       }
@@ -372,6 +395,7 @@ Status LogStreamer::choose_branch(PgConnection& connection, const ServerFacts& f
   if (decision.abandoned) {
     STELE_CHECK(record_before_acting(format::FactKind::kAbandonedBranch, *decision.parent, *decision.abandoned, decision.abandoned->size(),
                                      decision.why));
+    tell([](LogStatus& status) { ++status.abandoned; });
   }
   STELE_CHECK(begin_branch(decision, facts, info, decision.begin));
   expect_parents_join(*branch_, known);
@@ -404,6 +428,7 @@ Status LogStreamer::renew_epoch() {
   std::lock_guard lock(mutex_);
   context_ = std::move(context);
   status_.epoch = branch_->epoch.id;
+  status_.epoch_created = branch_->epoch_created;
   return {};
 }
 
@@ -523,7 +548,11 @@ Status LogStreamer::pump_events(WalStream& stream) {
       confirmed = policy_.confirmed();
       if (auto change = policy_.take_transition()) transition_ = change;
       status_.server_end = stream.server_end();
-      status_.server_time = stream.server_time();
+      if (const Timestamp heard = stream.server_time(); heard != status_.server_time) {
+        status_.server_time = heard;
+        status_.clock_difference = heard - clock_.now();
+      }
+      if (!pending_since_) recovery_point_.heard(status_.server_end, status_.server_time);
       status_.spool_full = !blocked_.empty() || spool_.stalled();
     }
     if (transition_) {
@@ -620,6 +649,7 @@ Status LogStreamer::push(std::vector<format::Frame> frames) {
     s.sealed_bytes += bytes;
     s.sealed_end = frames.back().header().end;
     s.last_commit = std::max(s.last_commit, last_commit);
+    recovery_point_.sealed(s.sealed_end, last_commit, s.server_end, s.server_time);
   });
   if (!blocked_.empty()) {
     for (format::Frame& frame : frames) blocked_.push_back(std::move(frame));

@@ -15,6 +15,8 @@
 #include "agent/spool/ack_policy.h"
 #include "agent/spool/agent_state.h"
 #include "agent/spool/frame_spool.h"
+#include "agent/stream/recovery_point.h"
+#include "agent/stream/slot_watch.h"
 #include "agent/stream/standby_slots.h"
 #include "core/format/fact.h"
 
@@ -30,15 +32,19 @@ struct LogStatus {
   std::uint64_t segment_size = 0;
   int server_version = 0;
   EpochId epoch;
+  Timestamp epoch_created;
+  Position stream_begin;      ///< first position of the stream
   Position sealed_end;        ///< end of the last frame
   Position server_end;        ///< the server's end of log as last heard
   Timestamp server_time;      ///< its clock then
+  Duration clock_difference{};  ///< that minus ours
   Position confirmed;         ///< reported to PostgreSQL
   Timestamp last_commit;      ///< newest commit that was sealed
   bool degraded = false;
   bool spool_full = false;
   std::uint64_t frames = 0, raw_bytes = 0, sealed_bytes = 0;
-  std::uint64_t gaps = 0, forks = 0;
+  std::uint64_t gaps = 0, forks = 0, abandoned = 0;
+  std::optional<SlotState> slot;  ///< on the primary; nothing: it cannot be asked
   std::map<std::string, std::uint64_t> reconnects;  ///< by reason
   std::string last_error;
 };
@@ -103,6 +109,8 @@ class LogStreamer {
   Status record_fact(format::FactKind kind, const StreamId& stream, PositionRange range, std::uint64_t value, std::string note);
 
   LogStatus status() const;
+  /// Up to which moment everything is at or before this position of the current stream (RecoveryPoint).
+  Timestamp reached(Position end) const;
   /// Nothing before the first branch is begun.
   std::optional<StreamContext> context() const;
 
@@ -115,6 +123,7 @@ class LogStreamer {
   Status choose_branch(PgConnection& connection, const ServerFacts& facts, const ServerInfo& info);
   Status begin_branch(const BranchDecision& decision, const ServerFacts& facts, const ServerInfo& info, Position begin);
   Status resume_without_spool(PgConnection& connection, const ServerFacts& facts, KnownBranch& branch);
+  void begin_stream_locked();
   static void expect_parents_join(Branch& branch, const std::vector<KnownBranch>& known);
   Status check_old_branch_is_safe();
   Status record_before_acting(format::FactKind kind, const StreamId& stream, PositionRange range, std::uint64_t value, std::string note);
@@ -156,11 +165,13 @@ class LogStreamer {
   bool told_spool_lost_ = false;
   ReconnectPolicy reconnect_;
   std::unique_ptr<StandbySlots> standby_slots_;
+  std::unique_ptr<SlotWatch> slot_watch_;
   std::string primary_label_;
 
   mutable std::mutex mutex_;
   AckPolicy policy_;
   LogStatus status_;
+  mutable RecoveryPoint recovery_point_;
   std::optional<StreamContext> context_;
   std::atomic<bool> spool_failed_{false};
 };

@@ -54,12 +54,15 @@ bool same_shape(const MetricDefinition& a, const MetricDefinition& b) {
 struct Metric {
   MetricType type;
   MetricDefinition definition;
+  bool copied = false;  // a counter whose value is set: kept as a gauge, shown as a counter
   std::map<std::vector<std::string>, Series> series;
 };
 
 Series make_series(const Metric& metric) {
   switch (metric.type) {
-    case MetricType::kCounter: return std::make_unique<prometheus::Counter>();
+    case MetricType::kCounter:
+      if (metric.copied) return std::make_unique<prometheus::Gauge>();
+      return std::make_unique<prometheus::Counter>();
     case MetricType::kGauge: return std::make_unique<prometheus::Gauge>();
     case MetricType::kHistogram: break;
   }
@@ -96,6 +99,10 @@ void Counter::inc(double amount) const {
   if (series_ != nullptr && amount >= 0) series_->Increment(amount);
 }
 double Counter::value() const { return series_ == nullptr ? 0 : series_->Value(); }
+
+void CounterCopy::set(double value) const {
+  if (series_ != nullptr) series_->Set(value);
+}
 
 void Gauge::set(double value) const {
   if (series_ != nullptr) series_->Set(value);
@@ -144,13 +151,13 @@ MetricRegistry::MetricRegistry() : impl_(std::make_unique<Impl>()) {
 
 MetricRegistry::~MetricRegistry() = default;
 
-std::size_t MetricRegistry::define(MetricType type, MetricDefinition definition) {
+std::size_t MetricRegistry::define(MetricType type, MetricDefinition definition, bool copied) {
   if (type == MetricType::kHistogram && definition.buckets.empty()) definition.buckets = latency_buckets();
   std::lock_guard lock(impl_->mutex);
   std::optional<std::string> wrong = wrong_definition(type, definition);
   if (auto known = impl_->by_name.find(definition.name); !wrong && known != impl_->by_name.end()) {
     const Metric& metric = impl_->metrics[known->second];
-    if (metric.type == type && same_shape(metric.definition, definition)) return known->second;
+    if (metric.type == type && metric.copied == copied && same_shape(metric.definition, definition)) return known->second;
     wrong = "it was defined before with another shape";
   }
   if (wrong) {
@@ -161,7 +168,7 @@ std::size_t MetricRegistry::define(MetricType type, MetricDefinition definition)
   }
   const std::size_t index = impl_->metrics.size();
   impl_->by_name.emplace(definition.name, index);
-  impl_->metrics.push_back(Metric{type, std::move(definition), {}});
+  impl_->metrics.push_back(Metric{type, std::move(definition), copied, {}});
   // A metric without labels is shown as zero from the start: absent and zero are different things to an alert.
   if (impl_->metrics[index].definition.labels.empty()) (void)impl_->find_or_make(index, {});
   return index;
@@ -174,6 +181,7 @@ Handle MetricRegistry::series(std::size_t metric, const std::vector<std::string>
   Series* found = impl_->find_or_make(metric, values);
   if (found == nullptr) return Handle();
   if constexpr (std::is_same_v<Handle, Counter>) return Handle(std::get<0>(*found).get());
+  if constexpr (std::is_same_v<Handle, CounterCopy>) return Handle(std::get<1>(*found).get());
   if constexpr (std::is_same_v<Handle, Gauge>) return Handle(std::get<1>(*found).get());
   if constexpr (std::is_same_v<Handle, Histogram>) return Handle(std::get<2>(*found).get());
 }
@@ -185,11 +193,15 @@ void MetricRegistry::remove_series(std::size_t metric, const std::vector<std::st
 }
 
 Counter MetricRegistry::counter(MetricDefinition definition) { return counters(std::move(definition)).with({}); }
+CounterCopy MetricRegistry::counter_copy(MetricDefinition definition) { return counter_copies(std::move(definition)).with({}); }
 Gauge MetricRegistry::gauge(MetricDefinition definition) { return gauges(std::move(definition)).with({}); }
 Histogram MetricRegistry::histogram(MetricDefinition definition) { return histograms(std::move(definition)).with({}); }
 
 Labelled<Counter> MetricRegistry::counters(MetricDefinition definition) {
   return Labelled<Counter>(this, define(MetricType::kCounter, std::move(definition)));
+}
+Labelled<CounterCopy> MetricRegistry::counter_copies(MetricDefinition definition) {
+  return Labelled<CounterCopy>(this, define(MetricType::kCounter, std::move(definition), true));
 }
 Labelled<Gauge> MetricRegistry::gauges(MetricDefinition definition) {
   return Labelled<Gauge>(this, define(MetricType::kGauge, std::move(definition)));
@@ -221,6 +233,7 @@ std::string MetricRegistry::render() {
       family.type = prometheus_type(metric.type);
       for (const auto& [values, series] : metric.series) {
         prometheus::ClientMetric sample = std::visit([](const auto& s) { return s->Collect(); }, series);
+        if (metric.copied) sample.counter.value = sample.gauge.value;
         for (std::size_t i = 0; i < values.size(); ++i) sample.label.push_back({metric.definition.labels[i], values[i]});
         family.metric.push_back(std::move(sample));
       }
@@ -254,6 +267,7 @@ void Labelled<Handle>::remove(const std::vector<std::string>& values) const {
 }
 
 template class Labelled<Counter>;
+template class Labelled<CounterCopy>;
 template class Labelled<Gauge>;
 template class Labelled<Histogram>;
 

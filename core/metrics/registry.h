@@ -55,6 +55,19 @@ class Counter {
   prometheus::Counter* series_ = nullptr;
 };
 
+/// A counter that is kept elsewhere (in another class, in another program) and shown here: set() gives its value. A lower value than
+/// before is what a restart looks like, to Prometheus too.
+class CounterCopy {
+ public:
+  CounterCopy() = default;
+  void set(double value) const;
+
+ private:
+  friend class MetricRegistry;
+  explicit CounterCopy(prometheus::Gauge* series) : series_(series) {}
+  prometheus::Gauge* series_ = nullptr;
+};
+
 class Gauge {
  public:
   Gauge() = default;
@@ -111,10 +124,12 @@ class MetricRegistry {
 
   /// Metrics without labels.
   Counter counter(MetricDefinition definition);
+  CounterCopy counter_copy(MetricDefinition definition);
   Gauge gauge(MetricDefinition definition);
   Histogram histogram(MetricDefinition definition);
   /// Metrics with labels.
   Labelled<Counter> counters(MetricDefinition definition);
+  Labelled<CounterCopy> counter_copies(MetricDefinition definition);
   Labelled<Gauge> gauges(MetricDefinition definition);
   Labelled<Histogram> histograms(MetricDefinition definition);
 
@@ -134,7 +149,7 @@ class MetricRegistry {
   template <typename>
   friend class Labelled;
   struct Impl;
-  std::size_t define(MetricType type, MetricDefinition definition);
+  std::size_t define(MetricType type, MetricDefinition definition, bool copied = false);
   template <typename Handle>
   Handle series(std::size_t metric, const std::vector<std::string>& values);
   void remove_series(std::size_t metric, const std::vector<std::string>& values);

@@ -89,7 +89,6 @@ Result<Digest> Keeper::put_record(Database& database, ByteView bytes) {
   STELE_CHECK(database.trust.add(record));
   if (record.kind == format::RecordKind::kEpoch) {
     database.epoch_records.emplace(EpochId{id.data}, to_bytes(bytes));
-    database.metrics.recipients_alarm.set(verdict.alarm.empty() ? 0 : 1);
     if (!verdict.alarm.empty()) {
       database.note(parts_.clock.now(), "epoch " + id.short_hex() + ": " + verdict.alarm);
       log::warning("an epoch is not sealed to the authority's recipients", {{"database", database.name}, {"epoch", id.short_hex()}, {"why", verdict.alarm}});
@@ -124,7 +123,10 @@ Result<protocol::StreamState> Keeper::open_stream(Database& database, const Stre
   {
     std::lock_guard lock(database.mutex);
     STELE_CHECK(database.trust.may_open(stream, generation));
-    STELE_CHECK(database.fence.check(generation, instance));
+    if (Status current = database.fence.check(generation, instance); !current.ok()) {
+      database.metrics.superseded.inc();
+      return current.error();
+    }
     fence = database.fence;
   }
   if (fence.highest != generation || fence.instance != instance) {
@@ -171,10 +173,12 @@ Status Keeper::put_status(Database& database, ByteView bytes) {
   std::lock_guard lock(database.mutex);
   STELE_TRY(const crypto::VerifyKey* key, database.trust.current_key());
   STELE_CHECK(format::verify_record(record, *key));
-  for (const auto& [field, value] : status.fields) parts_.metrics.agent_field(database.name, field, value);
+  parts_.metrics.status().show(database.name, status.fields, false);
   database.status_received = parts_.clock.now();
   database.metrics.last_status_time.set(static_cast<double>(database.status_received.micros) / 1e6);
+  database.metrics.agent_clock_difference.set(static_cast<double>((status.time - database.status_received).count()) / 1e6);
   database.status = std::move(status);
+  database.status_stale = false;
   return {};
 }
 
@@ -193,11 +197,11 @@ Status Keeper::put_fact(const DatabaseName& database, format::Fact fact) {
 
 void Keeper::report_damage(const DatabaseName& database, const Error& error, const StreamId& stream, PositionRange range) {
   ++damages_;
-  parts_.metrics.damaged.inc();
   log::log_error(error, {{"database", database}});
   {
     Database& d = database_of(database);
     std::lock_guard lock(d.mutex);
+    d.metrics.damage.inc();
     d.note(parts_.clock.now(), error.what);
   }
   format::Fact fact;
@@ -207,32 +211,6 @@ void Keeper::report_damage(const DatabaseName& database, const Error& error, con
   fact.end = range.end;
   fact.note = fmt::format("{}: {}", options_.receiver, error.what).substr(0, 512);
   if (Status kept = put_fact(database, std::move(fact)); !kept.ok()) log::log_error(kept.error().in("note the damage in the ledger"));
-}
-
-void Keeper::refresh_gauges() {
-  if (auto free = parts_.store.free_bytes(); free.ok()) free_bytes_ = *free;
-  ReceiverMetrics& m = parts_.metrics;
-  m.store_free.set(static_cast<double>(free_bytes_.load()));
-  m.disk_reserve.set(static_cast<double>(options_.disk_reserve));
-  m.journal_live.set(static_cast<double>(journal_->live_bytes()));
-  m.journal_capacity.set(static_cast<double>(journal_->capacity()));
-  m.journal_failed.set(journal_->failed() ? 1 : 0);
-  std::uint64_t stored = 0;
-  for (const auto& [name, site] : sites_) stored += site->stored.load();
-  m.stored_objects.set(static_cast<double>(stored));
-  for (Database* d : databases()) {
-    std::lock_guard lock(d->mutex);
-    d->metrics.open_runs.set(static_cast<double>(d->runs.open()));
-    d->metrics.open_run_bytes.set(static_cast<double>(d->runs.bytes()));
-    d->metrics.highest_generation.set(static_cast<double>(d->fence.highest.value));
-    const StreamLedger* newest = nullptr;
-    for (const auto& [id, ledger] : d->streams) {
-      if (!ledger.empty() && (newest == nullptr || ledger.last_server_time() > newest->last_server_time())) newest = &ledger;
-    }
-    if (newest == nullptr) continue;
-    d->metrics.durable_position.set(static_cast<double>(newest->durable_end().value));
-    d->metrics.last_server_time.set(static_cast<double>(newest->last_server_time().micros) / 1e6);
-  }
 }
 
 }  // namespace stele::receiver

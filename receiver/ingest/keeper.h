@@ -130,6 +130,8 @@ class Keeper {
   Status store_runs(std::vector<SealedRun>& runs);
   Result<std::uint32_t> seal(Database& database, bool everything);
   Status store_object(Database& database, const std::string& name, ByteView bytes);
+  void refresh_database(Database& database);
+  void refresh_status(Database& database, Timestamp now);
   Status check_chunks(Database& database, const format::ManifestReference& reference, protocol::MissingChunks& missing);
 
   KeeperParts parts_;

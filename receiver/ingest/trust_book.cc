@@ -83,6 +83,14 @@ std::string TrustBook::recipients_alarm(const format::EpochRecord& epoch) const 
                                  newest->recipients.size(), newest->serial);
 }
 
+std::string TrustBook::newest_epoch_alarm() const {
+  const Epoch* newest = nullptr;
+  for (const auto& [id, epoch] : epochs_) {
+    if (newest == nullptr || epoch.record.created > newest->record.created) newest = &epoch;
+  }
+  return newest == nullptr ? "" : recipients_alarm(newest->record);
+}
+
 Result<RecordVerdict> TrustBook::judge(const SignedRecord& record) const { return judge_as(record, false); }
 
 Result<RecordVerdict> TrustBook::judge_as(const SignedRecord& record, bool stored) const {

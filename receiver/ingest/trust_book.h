@@ -49,6 +49,8 @@ class TrustBook {
   const format::BranchRecord* branch(const StreamId& stream) const;
   std::vector<const format::BranchRecord*> branches() const;
   std::uint32_t highest_timeline() const;
+  /// What is wrong with the recipients of the newest epoch, as of now; empty: nothing, or there is no epoch.
+  std::string newest_epoch_alarm() const;
   const std::vector<format::Fact>& facts() const { return facts_; }
   std::size_t enrolments() const { return enrolments_.size(); }
   std::size_t withdrawals() const { return withdrawals_.size(); }

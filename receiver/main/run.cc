@@ -15,6 +15,7 @@
 #include "core/net/wakeup.h"
 #include "receiver/main/seal_thread.h"
 #include "receiver/main/store_parts.h"
+#include "receiver/main/window_thread.h"
 #include "receiver/session/context.h"
 #include "receiver/status/report.h"
 
@@ -59,6 +60,7 @@ class Program {
   Task<Status> serve() {
     Keeper& keeper = *parts_->keeper;
     SealThread sealing(keeper);
+    WindowThread windows(WindowGauges(keeper, *parts_->catalog, metrics_), clock_);
     auto packs = std::make_unique<PackQueue>(keeper);
     asio::thread_pool workers(kWorkers);
     SessionContext context{keeper, *packs, writers_, metrics_, parts_->clock, workers, config_.name};
@@ -122,6 +124,7 @@ class Program {
     metrics_.certificate_expiry.set(static_cast<double>(facts.certificate_not_after.micros) / 1e6);
     metrics_.ca_expiry.set(static_cast<double>(facts.ca_not_after.micros) / 1e6);
     metrics_.crl_next_update.set(static_cast<double>(facts.crl_next_update.micros) / 1e6);
+    metrics_.tls_reload_failed.set(facts.reload_error.empty() ? 0 : 1);
   }
 
   void add_routes(net::HttpServer& http) {

@@ -1,22 +1,23 @@
 #pragma once
 
-#include <map>
-#include <mutex>
 #include <string>
 
 #include "core/base/identity.h"
+#include "core/base/time.h"
 #include "core/metrics/registry.h"
+#include "core/metrics/status_metrics.h"
 
 namespace stele::receiver {
 
 /// The handles of one database. Default-made: does nothing.
 struct DatabaseMetrics {
-  metrics::Counter bytes, frames, duplicate_frames, packs, pack_bytes, chunks, sealed_runs, snapshots, forks, gaps;
-  metrics::Histogram ack_latency;
-  metrics::Gauge durable_position, last_server_time, open_runs, open_run_bytes, highest_generation, last_status_time, recipients_alarm;
+  metrics::Counter bytes, frames, duplicate_frames, packs, pack_bytes, chunks, sealed_runs, snapshots, forks, gaps, damage, superseded;
+  metrics::Gauge durable_position, durable_time, open_runs, open_run_bytes, highest_generation, recipients_mismatch, epochs;
+  metrics::Gauge agent_connected, last_status_time, agent_clock_difference;
+  metrics::Gauge snapshots_held, snapshot_last_time, snapshot_damaged_pages;
 };
 
-/// Everything a receiver exports (monitoring/METRICS.md is made from the catalogue). Thread-safe.
+/// Everything a receiver exports (monitoring/METRICS.md is compared with it). Thread-safe.
 class ReceiverMetrics {
  public:
   /// Without a registry nothing is exported (tests).
@@ -24,21 +25,30 @@ class ReceiverMetrics {
   explicit ReceiverMetrics(metrics::MetricRegistry& registry);
 
   DatabaseMetrics of(const DatabaseName& database) const;
-  /// One field of an agent's status message: stele_agent_FIELD{site,database}. Unknown names are defined on first sight, within a bound.
-  void agent_field(const DatabaseName& database, const std::string& field, double value);
+  /// What agents say in their status messages; see StatusSeries for who may call.
+  const metrics::StatusSeries& status() const { return status_; }
+  /// Entries of one kind in the database's ledger, and when the newest was made.
+  void ledger(const DatabaseName& database, std::string_view kind, std::size_t entries, Timestamp newest) const;
+  /// The restorable window (core/recovery): none: nothing can be restored.
+  void window(const DatabaseName& database, Timestamp earliest, Timestamp latest, std::size_t open_gaps) const;
+  void protected_since(const DatabaseName& database, Timestamp first_branch) const;
+  void site(const std::string& name, std::uint64_t stored_bytes, std::uint64_t limit_bytes) const;
   void refused(ErrorCode reason) const { refused_.with({std::string(error_name(reason))}).inc(); }
 
-  metrics::Gauge journal_live, journal_capacity, journal_failed, store_free, disk_reserve;
-  metrics::Gauge certificate_expiry, ca_expiry, crl_next_update, connections, stored_objects, start_time;
-  metrics::Counter journal_abandoned, damaged, catalog_rebuilds, seal_failures, connections_refused;
+  metrics::Gauge start_time, journal_live, journal_capacity, journal_failed, store_free, disk_reserve, certificate_expiry, ca_expiry, crl_next_update;
+  metrics::Gauge tls_reload_failed, connections, stored_objects;
+  metrics::CounterCopy journal_abandoned;
+  metrics::Counter connections_refused, catalog_rebuilds, seal_failures;
+  metrics::Histogram ack_latency;
 
  private:
   metrics::MetricRegistry* registry_ = nullptr;
-  metrics::Labelled<metrics::Counter> refused_, bytes_, frames_, duplicates_, packs_, pack_bytes_, chunks_, sealed_, snapshots_, forks_, gaps_;
-  metrics::Labelled<metrics::Histogram> ack_latency_;
-  metrics::Labelled<metrics::Gauge> durable_, server_time_, open_runs_, open_bytes_, generation_, status_time_, alarm_;
-  std::mutex mutex_;
-  std::map<std::string, metrics::Labelled<metrics::Gauge>> agent_fields_;
+  metrics::StatusSeries status_;
+  metrics::Labelled<metrics::Counter> refused_, bytes_, frames_, duplicates_, packs_, pack_bytes_, chunks_, sealed_, snapshots_, forks_, gaps_, damage_,
+      superseded_;
+  metrics::Labelled<metrics::Gauge> durable_, durable_time_, open_runs_, open_bytes_, generation_, mismatch_, epochs_, connected_, status_time_, clock_,
+      snapshots_held_, snapshot_time_, snapshot_damage_, protected_since_, ledger_entries_, ledger_time_, earliest_, latest_, open_gaps_, site_stored_,
+      site_limit_;
 };
 
 }  // namespace stele::receiver

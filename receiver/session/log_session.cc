@@ -180,7 +180,7 @@ class LogSession final : public Session {
     for (const protocol::Ack& ack : ready.acks) {
       if (Status sent = post(MessageType::kAck, protocol::encode(ack)); !sent.ok()) end_with(sent.error());
     }
-    for (Instant arrived : ready.arrived) database_->metrics.ack_latency.observe(std::chrono::duration<double>(now - arrived).count());
+    for (Instant arrived : ready.arrived) context_.metrics.ack_latency.observe(std::chrono::duration<double>(now - arrived).count());
     if (ready.credit != 0) give_credit(ready.credit, context_.log_credit);
   }
 

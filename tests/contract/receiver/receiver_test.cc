@@ -242,16 +242,18 @@ TEST_F(ReceiverTest, MetricsAndStatusTellWhatIsHeld) {
   must(line.open_stream(agent));
   must(line.send_frame(agent.log_frame(5000)));
   ASSERT_TRUE(line.wait_acknowledged(agent.position()));
-  const Bytes status = agent.status({{"spool_bytes", 4242}, {"reconnects_total", 3}});
+  const Bytes status = agent.status({{"spool_bytes", 4242}, {"frames_sealed_total", 3}, {"receiver_store_free_bytes", 7}, {"build_info", 8}});
   must(line.send_status(status));
   // Behind the next answer the status was taken.
   must(line.call(MessageType::kQueryDatabase, protocol::encode_database(agent.database), MessageType::kDatabaseState));
   const std::string page = receiver.get("/metrics");
   EXPECT_NE(page.find("stele_receiver_frames_total{site=\"440000\",database=\"registry\"} 1"), std::string::npos) << page;
-  EXPECT_NE(page.find("stele_agent_spool_bytes{site=\"440000\",database=\"registry\"} 4242"), std::string::npos);
-  EXPECT_NE(page.find("stele_agent_reconnects{site=\"440000\",database=\"registry\"} 3"), std::string::npos);
+  EXPECT_NE(page.find("stele_spool_bytes{site=\"440000\",database=\"registry\"} 4242"), std::string::npos);
+  EXPECT_NE(page.find("# TYPE stele_frames_sealed_total counter\nstele_frames_sealed_total{site=\"440000\",database=\"registry\"} 3"), std::string::npos) << page;
+  EXPECT_EQ(page.find("stele_receiver_store_free_bytes{site"), std::string::npos) << "a site cannot invent series";
+  EXPECT_EQ(page.find("stele_build_info{site"), std::string::npos);
   EXPECT_NE(page.find("stele_receiver_ack_latency_seconds_count"), std::string::npos);
-  EXPECT_NE(page.find("stele_receiver_certificate_expiry_seconds"), std::string::npos);
+  EXPECT_NE(page.find("stele_receiver_certificate_expiry_timestamp_seconds"), std::string::npos);
   EXPECT_NE(page.find("stele_build_info"), std::string::npos);
   const auto [code, table] = receiver.command({"status"});
   EXPECT_EQ(code, 0);

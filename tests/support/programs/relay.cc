@@ -66,6 +66,13 @@ void RecordingRelay::run() {
   std::vector<Pair> pairs;
   std::vector<char> buffer(1 << 16);
   while (!stop_) {
+    if (cut_) {
+      for (const Pair& p : pairs) {
+        close(p.a);
+        close(p.b);
+      }
+      pairs.clear();
+    }
     std::vector<pollfd> waiting{{listener_, POLLIN, 0}};
     for (const Pair& p : pairs) {
       waiting.push_back({p.a, POLLIN, 0});
@@ -93,7 +100,7 @@ void RecordingRelay::run() {
       p.a = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
       p.b = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
       sockaddr_in address = loopback(target_port_);
-      if (p.a >= 0 && p.b >= 0 && connect(p.b, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
+      if (!cut_ && p.a >= 0 && p.b >= 0 && connect(p.b, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
         pairs.push_back(p);
       } else {
         if (p.a >= 0) close(p.a);

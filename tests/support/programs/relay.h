@@ -17,13 +17,15 @@ class RecordingRelay {
   ~RecordingRelay();
   int port() const { return port_; }
   std::uint64_t bytes() const { return bytes_; }
+  /// While cut, connections end at once; whole again, new ones pass.
+  void cut(bool cut) { cut_ = cut; }
 
  private:
   RecordingRelay() = default;
   void run();
   int listener_ = -1, record_ = -1, port_ = 0, target_port_ = 0;
   std::atomic<std::uint64_t> bytes_{0};
-  std::atomic<bool> stop_{false};
+  std::atomic<bool> stop_{false}, cut_{false};
   std::thread thread_;
 };
 

@@ -206,7 +206,7 @@ enrolment = "agent/enrolment"
 recipients = "agent/recipients"
 [spool]
 directory = "agent/spool"
-max_bytes = "256MiB"
+max_bytes = "{spool_max}"
 file_bytes = "4MiB"
 {spool}
 [policy]
@@ -232,6 +232,7 @@ interval = "1s"
 {extra})",
                   fmt::arg("site", options_.site), fmt::arg("database", options_.database),
                   fmt::arg("conninfo", options_.conninfo), fmt::arg("spool", options_.spool_extra),
+                  fmt::arg("spool_max", options_.spool_max_bytes),
                   fmt::arg("ack", options_.ack), fmt::arg("policy", options_.policy_extra),
                   fmt::arg("receiver", kReceiverName), fmt::arg("address", receiver_address_),
                   fmt::arg("metrics", agent_metrics_port_), fmt::arg("extra", options_.agent_extra)));

@@ -48,6 +48,7 @@ struct SteleOptions {
   bool open_store = true;         ///< seal soon, so that short tests have sealed runs too
   std::string agent_extra;        ///< lines appended to agent.toml (whole tables)
   std::string policy_extra;       ///< lines in [policy]
+  std::string spool_max_bytes = "256MiB";
   std::string spool_extra;        ///< lines in [spool]
   std::string receiver_extra;     ///< lines appended to receiver.toml
 };
@@ -102,6 +103,8 @@ class StelePrograms {
   std::string agent_directory() const { return root_ + "/agent"; }
   std::string receiver_directory() const { return root_ + "/receiver"; }
   int receiver_port() const { return receiver_port_; }
+  int receiver_metrics_port() const { return receiver_metrics_port_; }
+  int agent_metrics_port() const { return agent_metrics_port_; }
   /// /metrics of a program; "" when nobody answers.
   std::string agent_metrics() const;
   std::string receiver_metrics() const;
