@@ -3,6 +3,7 @@
 #include <string>
 
 #include "agent/program/agent_program.h"
+#include "core/config/terminal.h"
 #include "core/format/status.h"
 
 namespace stele::agent {
@@ -10,10 +11,17 @@ namespace stele::agent {
 /// What receivers keep and export for this site.
 format::StatusMessage status_message(const AgentView& view, const config::AgentConfig& config);
 
-/// The same facts for `status`: one JSON object.
+/// What is not as it should be, worst first; empty: all is well.
+struct Trouble {
+  bool critical = false;
+  std::string text;
+};
+std::vector<Trouble> troubles(const AgentView& view, const config::AgentConfig& config);
+
+/// The same facts for `status`: one JSON object; "state" is ok, warning or critical.
 std::string status_json(const AgentView& view, const config::AgentConfig& config);
 /// The object of status_json as lines for people.
-std::string status_text(const std::string& json);
+std::string status_text(const std::string& json, const cli::Painter& paint);
 
 /// Newest moment that is off-site and durable: the recovery point. Seconds between it and now; 0 when the source is idle and caught up.
 double recovery_point_seconds(const AgentView& view);
