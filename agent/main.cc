@@ -14,8 +14,10 @@ int main(int argc, char** argv) {
   cli::add_examples(*run, {"stele-agent --config /etc/stele/agent.toml run"});
   CLI::App* check = app.add_subcommand("check", "whether everything is as it must be, with what to do");
   cli::add_examples(*check, {"stele-agent check", "stele-agent check --json"});
-  CLI::App* status = app.add_subcommand("status", "how the running agent stands");
-  cli::add_examples(*status, {"stele-agent status", "stele-agent status --json"});
+  CLI::App* status = app.add_subcommand("status", "how the running agent stands; exit code 0: all is well, 1: something is wrong, 75: it is not running");
+  int watch_seconds = 0;
+  cli::add_watch(*status, watch_seconds);
+  cli::add_examples(*status, {"stele-agent status", "stele-agent status --watch 5", "stele-agent status --json"});
   CLI::App* snapshot = app.add_subcommand("snapshot", "take a snapshot now and wait for it");
   bool full = false;
   snapshot->add_flag("--full", full, "send every chunk, also those that receivers know");
@@ -32,7 +34,7 @@ int main(int argc, char** argv) {
   if (!config.ok()) return cli::report("stele-agent", config.error(), common.json);
   if (check->parsed()) return agent::check_command(*config, common.json);
   if (run->parsed()) return agent::run_command(*config, common.json);
-  if (status->parsed()) return agent::status_command(*config, common.json);
+  if (status->parsed()) return agent::status_command(*config, watch_seconds, common.json);
   if (snapshot->parsed()) return agent::snapshot_command(*config, full, common.json);
   return agent::enroll_command(*config, request, new_key, common.json);
 }

@@ -29,27 +29,44 @@ int print_check(const std::vector<receiver::CheckLine>& lines, bool as_json) {
   return failed ? 1 : 0;
 }
 
-int print_status(const config::ReceiverConfig& config, bool as_json) {
-  if (config.metrics.listen.port == 0) {
-    return cli::report(kProgram, Error{ErrorCode::kConfig, "status: [metrics] listen is off, and the running receiver answers there", "set [metrics] listen"}, as_json);
-  }
+struct StatusOptions {
+  int watch_seconds = 0;  ///< 0: once
+  bool all = false;
+};
+
+/// One look: what to print, and the exit code. 0: all is well, 1: something is wrong, 75: the receiver is not running.
+int look(const config::ReceiverConfig& config, bool as_json, const StatusOptions& options, std::string& out) {
   auto body = receiver::http_get(config.metrics.listen.to_string(), "/status");
   if (!body.ok()) {
-    return cli::report(kProgram, Error{ErrorCode::kTemporary, "status: the receiver is not running: " + body.error().what,
-                                       "start it; `stele-restore list` reads a store directory without it"}, as_json);
+    const Error error{ErrorCode::kTemporary, "status: the receiver is not running: " + body.error().what, "start it; `stele-restore list` reads a store directory without it"};
+    return cli::report(kProgram, error, as_json);
   }
   auto status = nlohmann::json::parse(*body, nullptr, false);
   if (status.is_discarded()) return cli::report(kProgram, Error{ErrorCode::kProtocol, "status: the answer is not JSON", ""}, as_json);
-  if (as_json) fmt::print("{}\n", status.dump());
-  else fmt::print("{}", receiver::status_table(status));
-  return 0;
+  out = as_json ? status.dump() + "\n" : receiver::status_screen(status, cli::Painter(cli::wants_colour()), options.all ? 0 : cli::terminal_rows());
+  return status["state"] == "ok" ? 0 : 1;
 }
 
-int run_command(const CLI::App& app, const cli::Common& common) {
+int print_status(const config::ReceiverConfig& config, bool as_json, const StatusOptions& options) {
+  if (config.metrics.listen.port == 0) {
+    return cli::report(kProgram, Error{ErrorCode::kConfig, "status: [metrics] listen is off, and the running receiver answers there", "set [metrics] listen"}, as_json);
+  }
+  auto once = [&](int& code) {
+    std::string out;
+    code = look(config, as_json, options, out);
+    return out;
+  };
+  int code = 0;
+  if (options.watch_seconds > 0) cli::watch(std::chrono::seconds(options.watch_seconds), [&] { return once(code); });
+  fmt::print("{}", once(code));
+  return code;
+}
+
+int run_command(const CLI::App& app, const cli::Common& common, const StatusOptions& status) {
   auto config = config::load_receiver_config(common.config);
   if (!config.ok()) return cli::report(kProgram, config.error(), common.json);
   if (app.got_subcommand("check")) return print_check(receiver::check_receiver(*config), common.json);
-  if (app.got_subcommand("status")) return print_status(*config, common.json);
+  if (app.got_subcommand("status")) return print_status(*config, common.json, status);
   if (app.got_subcommand("reindex")) {
     auto objects = receiver::reindex(*config);
     if (!objects.ok()) return cli::report(kProgram, objects.error(), common.json);
@@ -71,13 +88,16 @@ int main(int argc, char** argv) {
   cli::add_examples(*run, {"stele-receiver --config /etc/stele/receiver.toml run"});
   auto* check = app.add_subcommand("check", "Look at configuration, certificate, keys, store and journal; changes nothing");
   cli::add_examples(*check, {"stele-receiver --config /etc/stele/receiver.toml check"});
-  auto* status = app.add_subcommand("status", "What the running receiver holds of every database");
-  cli::add_examples(*status, {"stele-receiver status", "stele-receiver status --json"});
+  auto* status = app.add_subcommand("status", "Every database at a glance; exit code 0: all is well, 1: something is wrong, 75: the receiver is not running");
+  StatusOptions status_options;
+  cli::add_watch(*status, status_options.watch_seconds);
+  status->add_flag("--all", status_options.all, "Also what is well and does not fit the screen");
+  cli::add_examples(*status, {"stele-receiver status", "stele-receiver status --watch 5", "stele-receiver status --json"});
   auto* reindex = app.add_subcommand("reindex", "Make the catalog anew from the store (the receiver must be stopped)");
   cli::add_examples(*reindex, {"stele-receiver reindex"});
   if (int code = cli::parse(app, argc, argv, common); code >= 0) return code;
   for (const Status& ready : {crypto::init(), crypto::harden_process()}) {
     if (!ready.ok()) return cli::report(kProgram, ready.error(), common.json);
   }
-  return run_command(app, common);
+  return run_command(app, common, status_options);
 }

@@ -4,6 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 missing=()
 while read -r package; do
+  # Node's own Debian package brings npm itself, and Debian's would throw it out.
+  [ "$package" != npm ] || ! command -v npm >/dev/null || continue
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
 done < <(grep -v '^#' packages.txt)
 [ ${#missing[@]} -eq 0 ] && exit 0

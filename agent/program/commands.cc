@@ -29,12 +29,30 @@ int run_command(const config::AgentConfig& config, bool json) {
   return ended.ok() ? 0 : fail(ended.error(), json);
 }
 
-int status_command(const config::AgentConfig& config, bool json) {
+namespace {
+
+/// One look: what to print, and the exit code.
+int look(const config::AgentConfig& config, bool json, std::string& out) {
   auto answer = ask_agent(control_socket_path(config), R"({"command":"status"})");
   if (!answer.ok()) return fail(answer.error(), json);
-  const std::string out = json ? nlohmann::ordered_json::parse(*answer).dump(2) + "\n" : status_text(*answer);
-  std::fputs(out.c_str(), stdout);
-  return 0;
+  const auto status = nlohmann::ordered_json::parse(*answer, nullptr, false);
+  if (status.is_discarded()) return fail(Error{ErrorCode::kProtocol, "status: the answer is not JSON", ""}, json);
+  out = json ? status.dump(2) + "\n" : status_text(*answer, cli::Painter(cli::wants_colour()));
+  return status.value("state", "") == "ok" ? 0 : 1;
+}
+
+}  // namespace
+
+int status_command(const config::AgentConfig& config, int watch_seconds, bool json) {
+  int code = 0;
+  auto once = [&] {
+    std::string out;
+    code = look(config, json, out);
+    return out;
+  };
+  if (watch_seconds > 0) cli::watch(std::chrono::seconds(watch_seconds), once);
+  std::fputs(once().c_str(), stdout);
+  return code;
 }
 
 int snapshot_command(const config::AgentConfig& config, bool full, bool json) {

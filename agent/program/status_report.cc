@@ -130,10 +130,55 @@ format::StatusMessage status_message(const AgentView& view, const config::AgentC
   return m;
 }
 
+std::vector<Trouble> troubles(const AgentView& view, const config::AgentConfig& config) {
+  std::vector<Trouble> out;
+  auto critical = [&](std::string text) { out.push_back({true, std::move(text)}); };
+  auto warning = [&](std::string text) { out.push_back({false, std::move(text)}); };
+  auto passed = [](Duration d) { return config::format_duration(d); };
+  if (!view.log.streaming) critical("the agent does not stream from the database" + (view.log.last_error.empty() ? "" : ": " + view.log.last_error));
+  if (view.log.degraded) critical("commits are confirmed without the quorum (degraded)");
+  if (view.spool_failed) critical("a write or a sync of the spool failed");
+  if (view.log.spool_full) critical("the spool is full: the source is held back");
+  else if (view.spool_capacity != 0 && view.spool_disk_bytes > view.spool_capacity / 2) {
+    warning(fmt::format("the spool is {} % full", 100 * view.spool_disk_bytes / view.spool_capacity));
+  }
+  const double behind = recovery_point_seconds(view);
+  if (config.targets.rpo > Duration(0) && behind > seconds(config.targets.rpo)) {
+    critical(fmt::format("the recovery point is {} ago, the target is {}", passed(Duration(static_cast<std::int64_t>(behind * kMicros))), passed(config.targets.rpo)));
+  }
+  std::size_t connected = 0;
+  for (const UplinkState& u : view.uplinks) {
+    connected += u.connected ? 1 : 0;
+    if (u.gap) warning(fmt::format("receiver {} has a gap in the log", u.receiver));
+    if (!u.connected) warning(fmt::format("receiver {} is away{}", u.receiver, u.last_error.empty() ? "" : ": " + u.last_error));
+  }
+  if (connected < static_cast<std::size_t>(std::max(0, config.policy.quorum))) {
+    critical(fmt::format("{} of {} receivers are connected, the quorum is {}", connected, view.uplinks.size(), config.policy.quorum));
+  }
+  if (view.snapshot.last_error) warning("the last snapshot failed: " + view.snapshot.last_error->to_string());
+  if (!view.snapshot.last_success) {
+    warning("there is no snapshot yet: nothing can be restored");
+  } else if (config.targets.snapshot_interval > Duration(0) && !view.snapshot.running) {
+    const Duration age = view.now - *view.snapshot.last_success, late = config.targets.snapshot_interval / 10 * 11;
+    if (age > late) out.push_back({age > 2 * config.targets.snapshot_interval, fmt::format("the last snapshot is {} old, one is due every {}", passed(age), passed(config.targets.snapshot_interval))});
+  }
+  if (!view.tls.certificate_not_after.is_none()) {
+    const Duration left = view.tls.certificate_not_after - view.now;
+    if (left <= Duration(0)) critical("the agent's certificate has expired");
+    else if (left < std::chrono::hours(24 * 30)) out.push_back({left < std::chrono::hours(24 * 7), "the agent's certificate expires in " + passed(left)});
+  }
+  std::stable_sort(out.begin(), out.end(), [](const Trouble& a, const Trouble& b) { return a.critical && !b.critical; });
+  return out;
+}
+
 std::string status_json(const AgentView& view, const config::AgentConfig& config) {
   const format::StatusMessage message = status_message(view, config);
   nlohmann::ordered_json out;
   out["database"] = config.name.to_string();
+  const std::vector<Trouble> wrong = troubles(view, config);
+  out["state"] = wrong.empty() ? "ok" : wrong.front().critical ? "critical" : "warning";
+  out["reasons"] = nlohmann::ordered_json::array();
+  for (const Trouble& t : wrong) out["reasons"].push_back({{"level", t.critical ? "critical" : "warning"}, {"en", t.text}});
   out["stream"] = view.log.stream.hex();
   out["generation"] = view.generation.value;
   out["time"] = to_iso8601(view.now);
@@ -165,12 +210,15 @@ std::string status_json(const AgentView& view, const config::AgentConfig& config
   return out.dump(2);
 }
 
-std::string status_text(const std::string& json) {
+std::string status_text(const std::string& json, const cli::Painter& paint) {
   const auto in = nlohmann::json::parse(json, nullptr, false);
   if (in.is_discarded()) return json;
   std::string out;
-  auto line = [&](std::string_view name, const std::string& value) { out += fmt::format("{:<16} {}\n", name, value); };
-  line("database", in["database"]);
+  auto colour = [](const std::string& level) { return level == "ok" ? cli::Paint::kGreen : level == "warning" ? cli::Paint::kYellow : cli::Paint::kRed; };
+  auto line = [&](std::string_view name, const std::string& value) { out += paint(cli::Paint::kDim, fmt::format("{:<16}", name)) + " " + cli::printable(value) + "\n"; };
+  const std::string state = in["state"];
+  out += paint(cli::Paint::kBold, in["database"].get<std::string>()) + "  " + paint(colour(state), state) + "  " + in["time"].get<std::string>() + "\n";
+  for (const auto& r : in["reasons"]) out += "  " + paint(colour(r["level"]), cli::printable(r["en"].get<std::string>())) + "\n";
   line("source", fmt::format("{}, timeline {}, {}", in["host"].get<std::string>(), in["timeline"].get<int>(),
                              in["streaming"].get<bool>() ? "streaming" : "NOT STREAMING: " + in["last_error"].get<std::string>()));
   line("log", fmt::format("server at {}, sealed to {}, confirmed to {}", in["server_end"].get<std::string>(),

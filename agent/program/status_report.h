@@ -3,6 +3,7 @@
 #include <string>
 
 #include "agent/program/agent_program.h"
+#include "core/config/terminal.h"
 #include "core/format/status.h"
 
 namespace stele::agent {
@@ -10,10 +11,17 @@ namespace stele::agent {
 /// What receivers keep and export for this site.
 format::StatusMessage status_message(const AgentView& view, const config::AgentConfig& config);
 
-/// The same facts for `status`: one JSON object.
+/// What is not as it should be, worst first; empty: all is well.
+struct Trouble {
+  bool critical = false;
+  std::string text;
+};
+std::vector<Trouble> troubles(const AgentView& view, const config::AgentConfig& config);
+
+/// The same facts for `status`: one JSON object; "state" is ok, warning or critical.
 std::string status_json(const AgentView& view, const config::AgentConfig& config);
 /// The object of status_json as lines for people.
-std::string status_text(const std::string& json);
+std::string status_text(const std::string& json, const cli::Painter& paint);
 
 /// What `quorum` receivers hold of the current stream; its beginning where they hold nothing.
 Position off_site_end(const AgentView& view, int quorum);

@@ -70,6 +70,19 @@ void add_examples(CLI::App& command, const std::vector<std::string>& examples) {
   command.footer(footer);
 }
 
+void add_watch(CLI::App& command, int& seconds) {
+  command.add_option_function<std::string>(
+             "--watch",
+             [&seconds](const std::string& given) { seconds = given.empty() ? 2 : std::stoi(given); },
+             "Again and again, every so many seconds (2)")
+      ->type_name("SECONDS")
+      ->expected(0, 1)
+      ->check([](const std::string& given) {
+        const bool number = given.size() <= 4 && given.find_first_not_of("0123456789") == std::string::npos;
+        return given.empty() || (number && std::stoi(given) > 0) ? std::string() : std::string("expected seconds, 1 to 9999");
+      });
+}
+
 int parse(CLI::App& app, int argc, const char* const* argv, const Common& common) {
   // The parse may stop before it has seen --json.
   bool json = common.json;

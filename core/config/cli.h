@@ -30,6 +30,8 @@ struct Common {
 void add_common(CLI::App& app, std::string_view program, Common& common);
 /// Puts examples under the help of a command, one line each.
 void add_examples(CLI::App& command, const std::vector<std::string>& examples);
+/// `--watch [SECONDS]` for a status command: 2 s when none are given. `seconds` outlives the app and stays 0 without it.
+void add_watch(CLI::App& command, int& seconds);
 /// Parses. -1: go on with the command. Otherwise the exit code: 0 after --help or --version, 2 after an error, which
 /// was printed.
 int parse(CLI::App& app, int argc, const char* const* argv, const Common& common);

@@ -45,6 +45,7 @@ std::vector<SiteConfig> read_sites(TableReader& root, const std::vector<Authorit
   for (TableReader& table : root.tables("site", 0, "A site that may write here; others are refused.")) {
     SiteConfig site;
     site.name = table.string("name", kRequired, "The site, as in its certificates (URI SAN stele:agent:SITE).");
+    site.title = table.string("title", "", "What people call the site, for page and report.");
     site.databases = table.strings("databases", true, "The databases it may write.");
     site.authorities = table.strings("authorities", true, "Labels of the authorities whose enrolments count for it.");
     site.limits = read_limits(table.table("limits", "What one site can take, so that it cannot hurt the others."));
@@ -64,6 +65,17 @@ std::vector<SiteConfig> read_sites(TableReader& root, const std::vector<Authorit
     }
     out.push_back(std::move(site));
   }
+  return out;
+}
+
+bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
+
+ReceiverConfig::Page read_page(TableReader table) {
+  ReceiverConfig::Page out;
+  out.listen = table.endpoint("listen", "", "Address of the page, \"host:port\"; \"\" for none.");
+  out.tls = table.boolean("tls", false, "HTTPS with the receiver's certificate, for browsers that hold an operator's certificate.");
+  if (!table.describing() && out.listen.port != 0 && !out.tls && !is_loopback(out.listen.host))
+    table.fail("listen", "expected a loopback address (127.0.0.1, ::1), or tls = true");
   return out;
 }
 
@@ -105,6 +117,7 @@ ReceiverConfig read_receiver(TableReader root) {
   out.authorities = read_authorities(root, 1);
   out.sites = read_sites(root, out.authorities);
   out.metrics = read_metrics(root.table("metrics", "The page for Prometheus."), "127.0.0.1:9552");
+  out.page = read_page(root.table("page", "The page for people: every site at a glance, read-only."));
   out.log = read_log(root.table("log", "The program's log."), "stele-receiver");
   return out;
 }

@@ -30,6 +30,7 @@ struct SiteLimits {
 
 struct SiteConfig {
   std::string name;
+  std::string title;  ///< what people call it, for page and report; may be empty
   std::vector<std::string> databases;
   std::vector<std::string> authorities;  ///< labels
   SiteLimits limits;
@@ -60,8 +61,14 @@ struct ReceiverConfig {
   std::vector<AuthorityConfig> authorities;
   std::vector<SiteConfig> sites;
   std::filesystem::path catalog_directory;  ///< default: "catalog" beside the store directory
+  /// What status and page remember (receiver/status/HISTORY.md); statistics only, nothing depends on it.
+  std::filesystem::path history_directory() const { return catalog_directory.string() + ".history"; }
   std::filesystem::path signing_key;        ///< [keys] signing_key, 0600
   MetricsConfig metrics;
+  struct Page {
+    Endpoint listen;   ///< port 0: no page
+    bool tls = false;  ///< operators' certificates are asked for; without it only a loopback address is allowed
+  } page;
   log::Options log;
 
   /// nullptr when the site is not listed.

@@ -1,13 +1,14 @@
 #include "core/net/http_server.h"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <map>
+#include <sstream>
 #include <unordered_map>
 
+#include "core/net/listener.h"
+#include "core/net/plain_stream.h"
 #include "core/net/tls_connection.h"
 
 namespace stele::net {
@@ -19,90 +20,148 @@ namespace http = boost::beast::http;
 namespace {
 
 constexpr std::uint32_t kMaxHeader = 8 * 1024;
+constexpr std::size_t kReadPiece = 4 * 1024;
 
-using Stream = beast::tcp_stream;
-using Answer = http::response<http::string_body>;
+using Parser = http::request_parser<http::empty_body>;
 
-Answer make_answer(const HttpResponse& response, const http::request<http::empty_body>& request) {
-  Answer answer{static_cast<http::status>(response.status), request.version()};
-  answer.set(http::field::content_type, response.content_type);
-  answer.set(http::field::cache_control, "no-store");
-  answer.set("X-Content-Type-Options", "nosniff");
-  if (response.status == 405) answer.set(http::field::allow, "GET, HEAD");
-  answer.keep_alive(request.keep_alive() && response.status < 400);
-  answer.body() = response.body;
-  answer.prepare_payload();
-  if (request.method() == http::verb::head) answer.body().clear();
-  return answer;
+std::string_view text(boost::beast::string_view v) { return {v.data(), v.size()}; }
+
+/// True when one of the listed validators is this one.
+bool has_validator(std::string_view listed, const std::string& etag) {
+  return !etag.empty() && (listed == "*" || listed.find("\"" + etag + "\"") != std::string_view::npos);
+}
+
+/// The head of the answer as sent.
+std::string make_head(const HttpResponse& response, const http::request<http::empty_body>& request, std::size_t body_size, bool keep) {
+  http::response<http::empty_body> head{static_cast<http::status>(response.status), request.version()};
+  if (response.status != 304) head.set(http::field::content_type, response.content_type);
+  bool caching = false;
+  for (const auto& [name, value] : response.headers) {
+    head.set(name, value);
+    caching = caching || name == "Cache-Control";
+  }
+  if (!caching) head.set(http::field::cache_control, response.etag.empty() ? "no-store" : "no-cache");
+  if (!response.etag.empty()) head.set(http::field::etag, "\"" + response.etag + "\"");
+  head.set("X-Content-Type-Options", "nosniff");
+  if (response.status == 405) head.set(http::field::allow, "GET, HEAD");
+  head.keep_alive(keep);
+  if (response.status != 304) head.content_length(body_size);
+  std::ostringstream out;
+  out << head.base();
+  return out.str();
+}
+
+/// Feeds the parser until the request is whole. False: nothing more to say to this client; an error of the parser's is in `wrong`.
+Task<bool> read_request(ByteStream& stream, beast::flat_buffer& buffer, Parser& parser, beast::error_code& wrong) {
+  for (;;) {
+    if (buffer.size() > 0) {
+      const std::size_t used = parser.put(buffer.data(), wrong);
+      buffer.consume(used);
+      if (wrong == http::error::need_more) wrong = {};
+      if (wrong || parser.is_done()) co_return true;
+    }
+    if (buffer.size() > kMaxHeader) {
+      wrong = http::error::header_limit;
+      co_return true;
+    }
+    auto space = buffer.prepare(kReadPiece);
+    auto n = co_await stream.read_some({static_cast<std::uint8_t*>(space.data()), space.size()});
+    if (!n.ok()) co_return false;
+    buffer.commit(*n);
+  }
 }
 
 }  // namespace
 
 struct HttpServer::State : std::enable_shared_from_this<State> {
-  State(asio::any_io_executor pool, HttpServerOptions o)
-      : options(std::move(o)), acceptor(std::make_shared<Acceptor>(std::move(pool), options.limits)) {}
+  State(asio::any_io_executor pool, HttpServerOptions o) : options(std::move(o)) {
+    if (options.tls) {
+      ListenerOptions l;
+      l.address = options.address;
+      l.limits = options.limits;
+      l.handshake_deadline = options.deadline;
+      l.policy = options.policy;
+      if (!options.sessions) options.sessions = std::make_shared<SessionRegistry>();
+      listener = std::make_unique<Listener>(std::move(pool), options.tls, options.sessions, std::move(l));
+    } else {
+      acceptor = std::make_shared<Acceptor>(std::move(pool), options.limits);
+    }
+  }
 
   HttpServerOptions options;
-  std::shared_ptr<Acceptor> acceptor;
+  std::shared_ptr<Acceptor> acceptor;    ///< plain
+  std::unique_ptr<Listener> listener;    ///< TLS
   std::map<std::string, Handler, std::less<>> routes;
   std::mutex mutex;
   bool stopping = false;
   std::uint64_t next = 0;
-  std::unordered_map<std::uint64_t, std::weak_ptr<Stream>> live;
+  std::unordered_map<std::uint64_t, std::weak_ptr<ByteStream>> live;  ///< plain ones
 
-  HttpResponse respond(const http::request<http::empty_body>& request, const std::string& address) {
+  HttpResponse respond(const http::request<http::empty_body>& request, const ByteStream& stream) {
     if (request.method() != http::verb::get && request.method() != http::verb::head) {
       return {405, "text/plain; charset=utf-8", "only GET and HEAD\n"};
     }
-    const std::string_view target(request.target().data(), request.target().size());
+    const std::string_view target = text(request.target());
     const std::size_t mark = target.find('?');
     HttpRequest r;
     r.path = std::string(target.substr(0, mark));
     r.query = mark == std::string_view::npos ? "" : std::string(target.substr(mark + 1));
-    r.peer_address = address;
+    r.host = std::string(text(request[http::field::host]));
+    r.peer_address = stream.peer_address();
+    if (options.tls) r.peer = stream.peer();
     const auto route = routes.find(r.path);
     if (route == routes.end()) return {404, "text/plain; charset=utf-8", "no such page\n"};
     try {
-      return route->second(r);
+      HttpResponse response = route->second(r);
+      if (response.status == 200 && has_validator(text(request[http::field::if_none_match]), response.etag)) {
+        response.status = 304;
+        response.body.clear();
+        response.shared.reset();
+      }
+      return response;
     } catch (const std::exception&) {
       return {500, "text/plain; charset=utf-8", "internal error\n"};
     }
   }
 
-  /// The status that tells why a request could not be read, 0 when the connection is simply to be closed.
+  /// The status that tells why a request could not be read.
   static int status_for(const beast::error_code& error) {
     if (error == http::error::header_limit || error == http::error::buffer_overflow) return 431;
     if (error == http::error::body_limit || error == http::error::unexpected_body) return 413;
-    if (error == http::error::end_of_stream || error == http::error::partial_message || error == beast::error::timeout) return 0;
-    return error.category() == make_error_code(http::error::bad_method).category() ? 400 : 0;
+    return 400;
   }
 
-  static Task<void> talk(std::shared_ptr<State> self, std::shared_ptr<Stream> stream, std::string address) {
-    beast::flat_buffer buffer(2 * kMaxHeader);
+  static Task<void> talk(std::shared_ptr<State> self, std::shared_ptr<ByteStream> stream) {
+    beast::flat_buffer buffer(kMaxHeader + 2 * kReadPiece);
     for (;;) {
-      http::request_parser<http::empty_body> parser;
+      Parser parser;
       parser.header_limit(kMaxHeader);
       parser.body_limit(0);
       // One deadline for the whole request and its answer: a client that sends a byte now and then gains nothing.
-      stream->expires_after(self->options.deadline);
-      auto [read_error, read] = co_await http::async_read(*stream, buffer, parser, asio::as_tuple(asio::use_awaitable));
+      const Instant deadline = deadline_in(self->options.deadline);
+      stream->set_read_deadline(deadline);
+      stream->set_write_deadline(deadline);
+      beast::error_code wrong;
+      if (!co_await read_request(*stream, buffer, parser, wrong)) break;
       HttpResponse response;
-      if (read_error) {
-        response.status = status_for(read_error);
-        if (response.status == 0) co_return;
-        response.body = std::string(http::obsolete_reason(static_cast<http::status>(response.status))) + "\n";
+      if (wrong) {
+        response.status = status_for(wrong);
+        response.body = std::string(text(http::obsolete_reason(static_cast<http::status>(response.status)))) + "\n";
       } else {
-        response = self->respond(parser.get(), address);
+        response = self->respond(parser.get(), *stream);
       }
-      const Answer answer = make_answer(response, parser.get());
-      auto [write_error, written] = co_await http::async_write(*stream, answer, asio::as_tuple(asio::use_awaitable));
-      if (write_error || !answer.keep_alive()) co_return;
+      const std::string_view body = response.shared ? std::string_view(*response.shared) : std::string_view(response.body);
+      const bool keep = parser.get().keep_alive() && response.status < 400;
+      const std::string head = make_head(response, parser.get(), body.size(), keep);
+      std::vector<ByteView> pieces = {as_bytes(head)};
+      if (parser.get().method() != http::verb::head) pieces.push_back(as_bytes(body));
+      if (Status written = co_await stream->write_all(pieces); !written.ok() || !keep) break;
     }
+    co_await stream->shutdown();
   }
 
-  static Task<void> serve(std::shared_ptr<State> self, asio::ip::tcp::socket socket) {
-    const std::string address = remote_address(socket);
-    auto stream = std::make_shared<Stream>(std::move(socket));
+  static Task<void> serve_plain(std::shared_ptr<State> self, asio::ip::tcp::socket socket) {
+    std::shared_ptr<ByteStream> stream = make_plain_stream(std::move(socket));
     std::uint64_t id = 0;
     {
       std::lock_guard lock(self->mutex);
@@ -110,44 +169,56 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
       id = self->next++;
       self->live.emplace(id, stream);
     }
-    co_await talk(self, stream, address);
+    co_await talk(self, stream);
+    std::lock_guard lock(self->mutex);
+    self->live.erase(id);
+  }
+
+  void close_plain() {
+    std::vector<std::shared_ptr<ByteStream>> open;
     {
-      std::lock_guard lock(self->mutex);
-      self->live.erase(id);
+      std::lock_guard lock(mutex);
+      stopping = true;
+      for (const auto& [id, weak] : live) {
+        if (auto stream = weak.lock()) open.push_back(std::move(stream));
+      }
     }
-    // A socket closed with unread bytes resets the connection, and the client never sees the answer: read on for a moment.
-    beast::error_code ignored;
-    stream->socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-    stream->expires_after(std::min<std::chrono::milliseconds>(self->options.deadline, std::chrono::milliseconds(500)));
-    std::array<char, 4096> rest;
-    for (std::size_t total = 0; total < (1 << 20);) {
-      auto [error, n] = co_await stream->async_read_some(asio::buffer(rest), asio::as_tuple(asio::use_awaitable));
-      if (error) break;
-      total += n;
+    for (auto& stream : open) {
+      auto executor = stream->executor();
+      asio::post(executor, [stream = std::move(stream)] { stream->close(); });
     }
-    stream->close();
   }
 };
 
 HttpServer::HttpServer(asio::any_io_executor pool, HttpServerOptions options)
     : state_(std::make_shared<State>(std::move(pool), std::move(options))) {}
 
-HttpServer::~HttpServer() { state_->acceptor->stop(); }
+HttpServer::~HttpServer() {
+  if (state_->acceptor) state_->acceptor->stop();
+}
 
 void HttpServer::route(std::string path, Handler handler) { state_->routes.insert_or_assign(std::move(path), std::move(handler)); }
 
 Status HttpServer::start() {
-  STELE_CHECK(state_->acceptor->open(state_->options.address));
   std::weak_ptr<State> weak = state_;
+  if (state_->listener) {
+    return state_->listener->start(
+        [weak](std::unique_ptr<ByteStream> stream) -> Task<void> {
+          auto state = weak.lock();
+          return state ? State::talk(std::move(state), std::move(stream)) : []() -> Task<void> { co_return; }();
+        },
+        nullptr);
+  }
+  STELE_CHECK(state_->acceptor->open(state_->options.address));
   auto serve = [weak](asio::ip::tcp::socket socket) -> Task<void> {
     auto state = weak.lock();
-    return state ? State::serve(std::move(state), std::move(socket)) : []() -> Task<void> { co_return; }();
+    return state ? State::serve_plain(std::move(state), std::move(socket)) : []() -> Task<void> { co_return; }();
   };
   state_->acceptor->start(std::move(serve), nullptr);
   return {};
 }
 
-std::uint16_t HttpServer::port() const { return state_->acceptor->port(); }
+std::uint16_t HttpServer::port() const { return state_->listener ? state_->listener->port() : state_->acceptor->port(); }
 
 std::vector<std::string> HttpServer::routes() const {
   std::vector<std::string> out;
@@ -157,20 +228,37 @@ std::vector<std::string> HttpServer::routes() const {
 
 Task<void> HttpServer::stop() {
   auto state = state_;
+  if (state->listener) {
+    co_await state->listener->stop();
+    co_return;
+  }
   state->acceptor->stop();
-  std::vector<std::shared_ptr<Stream>> live;
-  {
-    std::lock_guard lock(state->mutex);
-    state->stopping = true;
-    for (const auto& [id, weak] : state->live) {
-      if (auto stream = weak.lock()) live.push_back(std::move(stream));
-    }
-  }
-  for (auto& stream : live) {
-    auto executor = stream->get_executor();
-    asio::post(executor, [stream = std::move(stream)] { stream->close(); });
-  }
+  state->close_plain();
   co_await state->acceptor->stopped();
+}
+
+std::shared_ptr<const std::string> SharedBody::get() {
+  {
+    std::lock_guard lock(mutex_);
+    if (last_ && std::chrono::steady_clock::now() < good_until_) return last_;
+  }
+  std::unique_lock making(making_, std::try_to_lock);
+  if (!making.owns_lock()) {
+    {
+      std::lock_guard lock(mutex_);
+      if (last_) return last_;
+    }
+    making.lock();  // the very first one
+    std::lock_guard lock(mutex_);
+    if (last_) return last_;
+  }
+  const Instant begin = std::chrono::steady_clock::now();
+  auto made = std::make_shared<const std::string>(make_());
+  const Instant end = std::chrono::steady_clock::now();
+  std::lock_guard lock(mutex_);
+  last_ = std::move(made);
+  good_until_ = end + std::min<Instant::duration>((end - begin) * 9, std::chrono::seconds(1));
+  return last_;
 }
 
 }  // namespace stele::net

@@ -2,29 +2,44 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/net/acceptor.h"
+#include "core/net/tls.h"
 
 namespace stele::net {
 
 struct HttpRequest {
   std::string path;          ///< exactly as requested, before '?', not decoded
   std::string query;         ///< after '?', not decoded
+  std::string host;          ///< the Host header; may be empty
   std::string peer_address;  ///< "127.0.0.1:41234"
+  std::optional<PeerIdentity> peer;  ///< who the certificate says it is; nothing without TLS
 };
 
 struct HttpResponse {
   int status = 200;
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
+  /// Instead of `body`: many answers share it, and a slow client holds no copy.
+  std::shared_ptr<const std::string> shared;
+  /// A strong validator without quotes; the server answers 304 to a client that has it. Empty: none.
+  std::string etag;
+  std::vector<std::pair<std::string, std::string>> headers;  ///< further ones
 };
 
 struct HttpServerOptions {
   std::string address = "127.0.0.1:0";
   AcceptLimits limits{64, 64};
   std::chrono::milliseconds deadline{10'000};  ///< for a whole request and its answer, and for an idle kept connection
+  /// HTTPS for peers that `policy` accepts; null: plain HTTP.
+  std::shared_ptr<TlsContext> tls;
+  std::shared_ptr<SessionRegistry> sessions;
+  PeerPolicy policy;
 };
 
 /// The program's one small HTTP server (metrics, health, the receiver's page): exact paths, GET and HEAD only.
@@ -48,6 +63,20 @@ class HttpServer {
  private:
   struct State;
   std::shared_ptr<State> state_;
+};
+
+/// A body that costs something to make, for many who ask at once: it is made again when it is older than ten times what making it took (at
+/// most a second), so however many ask, one thread spends a tenth of its time on it. Who asks while it is made gets the last one. Thread-safe.
+class SharedBody {
+ public:
+  explicit SharedBody(std::function<std::string()> make) : make_(std::move(make)) {}
+  std::shared_ptr<const std::string> get();
+
+ private:
+  std::function<std::string()> make_;
+  std::mutex making_, mutex_;  ///< making_ first
+  std::shared_ptr<const std::string> last_;
+  Instant good_until_{};
 };
 
 }  // namespace stele::net

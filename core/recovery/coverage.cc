@@ -141,9 +141,12 @@ void cover_stream(const LogMap& log, const PathPart& part, Position from, Positi
   const ObjectLog* previous = nullptr;
   std::set<const ObjectLog*> strangers;
   Position at = from;
+  std::size_t first = 0;
   while (at < to) {
     const ObjectLog* best = nullptr;
-    for (const ObjectLog& object : objects) {
+    while (first < objects.size() && objects[first].range.end <= at) ++first;
+    for (std::size_t i = first; i < objects.size(); ++i) {
+      const ObjectLog& object = objects[i];
       if (object.range.begin > at) break;
       if (object.range.end <= at || strangers.contains(&object)) continue;
       if (previous != nullptr && object.range.begin == at && previous->range.end == at && !joins(previous->join_end, object.join_start)) {

@@ -122,6 +122,11 @@ Result<std::uint32_t> Keeper::seal(Database& database, bool everything) {
     if (failed.ok()) failed = store_runs(group);
     if (!failed.ok()) end = runs.size();
     std::lock_guard lock(database.mutex);
+    if (failed.ok()) {
+      for (const SealedRun& run : group) {
+        if (auto name = format::parse_run_name(run.name)) database.streams.at(name->stream).sealed(name->range.end);
+      }
+    }
     for (; i < end; ++i) {
       if (!failed.ok()) {
         database.runs.failed(std::move(runs[i]));

@@ -18,6 +18,7 @@ class RangeSet {
   Position begin_of(Position end) const;
   std::vector<PositionRange> ranges() const;
   bool empty() const { return ranges_.empty(); }
+  std::size_t size() const { return ranges_.size(); }
 
  private:
   std::map<Position, Position> ranges_;  // begin, end

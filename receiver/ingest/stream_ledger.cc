@@ -43,6 +43,7 @@ void StreamLedger::add_run(PositionRange range, const JoinTag& join_start, const
   remember_tag(range.begin, join_start);
   remember_tag(last.end, last.join);
   ranges_.add(range);
+  sealed(range.end);
   remember(last, head);
 }
 

@@ -34,6 +34,9 @@ class StreamLedger {
 
   const StreamId& stream() const { return stream_; }
   bool empty() const { return !last_.has_value(); }
+  /// Up to here runs in the store hold the log; what is behind it is in the journal.
+  Position sealed_end() const { return sealed_end_; }
+  void sealed(Position end) { sealed_end_ = std::max(sealed_end_, end); }
   Position durable_end() const { return last_ ? last_->last.end : Position{}; }
   const RangeSet& ranges() const { return ranges_; }
   /// The source's clock at the newest frame: until then the database can be restored.
@@ -51,6 +54,7 @@ class StreamLedger {
   std::deque<ObjectId> object_order_;
   std::map<Position, JoinTag> tags_;
   std::optional<ObjectProgress> last_;
+  Position sealed_end_;
   Timestamp last_server_time_;
   Generation highest_generation_;
 };

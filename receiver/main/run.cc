@@ -14,8 +14,10 @@
 #include "core/net/runtime.h"
 #include "core/net/wakeup.h"
 #include "receiver/main/seal_thread.h"
+#include "receiver/main/status_thread.h"
 #include "receiver/main/store_parts.h"
 #include "receiver/main/window_thread.h"
+#include "receiver/page/page.h"
 #include "receiver/session/context.h"
 #include "receiver/status/report.h"
 
@@ -61,6 +63,9 @@ class Program {
     Keeper& keeper = *parts_->keeper;
     SealThread sealing(keeper);
     WindowThread windows(WindowGauges(keeper, *parts_->catalog, metrics_), clock_);
+    watch_ = std::make_unique<FleetWatch>(keeper, *parts_->catalog, watch_options());
+    if (Status kept = watch_->load(clock_.now()); !kept.ok()) log::log_error(kept.error());
+    StatusThread watching(*watch_, clock_);
     auto packs = std::make_unique<PackQueue>(keeper);
     asio::thread_pool workers(kWorkers);
     SessionContext context{keeper, *packs, writers_, metrics_, parts_->clock, workers, config_.name};
@@ -73,6 +78,9 @@ class Program {
     if (config_.metrics.listen.port != 0) STELE_CO_CHECK(http.start());
 
     auto sessions = std::make_shared<net::SessionRegistry>();
+    Page page(*watch_, clock_, site_names(), config_.page.tls);
+    net::HttpServer page_server(runtime_.executor(), page_options(sessions));
+    if (config_.page.listen.port != 0) STELE_CO_CHECK(start_page(page, page_server));
     net::ListenerOptions options;
     options.address = config_.listen.to_string();
     options.policy.roles = {net::Role::kAgent, net::Role::kOperator};
@@ -90,6 +98,7 @@ class Program {
       log::info("the receiver stops");
       co_await listener.stop();
     }
+    if (config_.page.listen.port != 0) co_await page_server.stop();
     if (config_.metrics.listen.port != 0) co_await http.stop();
     packs.reset();
     workers.join();
@@ -119,6 +128,51 @@ class Program {
     for (const net::PeerIdentity& peer : closed) log::warning("session closed: its certificate was revoked", {{"peer", peer}});
   }
 
+  FleetWatch::Options watch_options() {
+    FleetWatch::Options out;
+    out.receiver = config_.name;
+    out.started = clock_.now();
+    out.disk_reserve = config_.store.disk_reserve;
+    for (const config::SiteConfig& site : config_.sites) {
+      out.titles[site.name] = site.title;
+      out.limits[site.name] = site.limits.stored_bytes;
+    }
+    out.history_directory = config_.history_directory().string();
+    out.connected = [this](const DatabaseName& d) { return writers_.connected(d); };
+    out.tls_dates = [this](ReceiverStatus& r) {
+      const net::TlsFacts facts = tls_->facts(clock_.now());
+      r.certificate_not_after = facts.certificate_not_after;
+      r.ca_not_after = facts.ca_not_after;
+      r.crl_next_update = facts.crl_next_update;
+    };
+    return out;
+  }
+
+  std::vector<std::string> site_names() const {
+    std::vector<std::string> out;
+    for (const config::SiteConfig& site : config_.sites) out.push_back(site.name);
+    return out;
+  }
+
+  net::HttpServerOptions page_options(const std::shared_ptr<net::SessionRegistry>& sessions) const {
+    net::HttpServerOptions out;
+    out.address = config_.page.listen.to_string();
+    if (config_.page.tls) {
+      out.tls = tls_;
+      out.sessions = sessions;
+      out.policy.roles = {net::Role::kOperator};
+    }
+    return out;
+  }
+
+  Status start_page(Page& page, net::HttpServer& server) {
+    if (!Page::is_built()) return Error{ErrorCode::kConfig, "[page] listen: this program was built without its page", "build it with nodejs and npm, or leave [page] out"};
+    page.add_routes(server);
+    STELE_CHECK(server.start());
+    log::info("the page is ready", {{"address", fmt::format("{}://{}/", config_.page.tls ? "https" : "http", config_.page.listen.to_string())}});
+    return {};
+  }
+
   void set_tls_gauges() {
     const net::TlsFacts facts = tls_->facts(clock_.now());
     metrics_.certificate_expiry.set(static_cast<double>(facts.certificate_not_after.micros) / 1e6);
@@ -129,7 +183,10 @@ class Program {
 
   void add_routes(net::HttpServer& http) {
     http.route("/metrics", [this](const net::HttpRequest&) {
-      return net::HttpResponse{200, "text/plain; version=0.0.4; charset=utf-8", registry_.render()};
+      net::HttpResponse out;
+      out.content_type = "text/plain; version=0.0.4; charset=utf-8";
+      out.shared = metrics_text_.get();
+      return out;
     });
     http.route("/healthz", [](const net::HttpRequest&) { return net::HttpResponse{200, "text/plain; charset=utf-8", "ok\n"}; });
     http.route("/readyz", [this](const net::HttpRequest&) {
@@ -140,8 +197,10 @@ class Program {
       // Names of databases and positions are for this host's operators only.
       const bool local = request.peer_address.starts_with("127.") || request.peer_address.starts_with("[::1]") || request.peer_address.starts_with("::1");
       if (!local) return net::HttpResponse{403, "text/plain; charset=utf-8", "only from this host\n"};
-      const auto status = make_status(*parts_->keeper, *parts_->catalog, config_.name, clock_.now(), [this](const DatabaseName& d) { return writers_.connected(d); });
-      return net::HttpResponse{200, "application/json", status.dump() + "\n"};
+      net::HttpResponse out;
+      out.content_type = "application/json";
+      out.shared = status_text_.get();
+      return out;
     });
   }
 
@@ -156,6 +215,9 @@ class Program {
   WriterRegistry writers_;
   std::shared_ptr<net::TlsContext> tls_;
   std::unique_ptr<StoreParts> parts_;
+  std::unique_ptr<FleetWatch> watch_;
+  net::SharedBody metrics_text_{[this] { return registry_.render(); }};
+  net::SharedBody status_text_{[this] { return status_json(watch_->status(clock_.now())).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"; }};
 };
 
 }  // namespace

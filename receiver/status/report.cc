@@ -1,11 +1,6 @@
 #include "receiver/status/report.h"
 
-#include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
-
-#include "core/config/cli.h"
-#include "core/config/values.h"
 
 namespace stele::receiver {
 
@@ -13,111 +8,150 @@ using nlohmann::json;
 
 namespace {
 
-json time_or_null(Timestamp t) { return t.is_none() ? json(nullptr) : json(to_iso8601(t)); }
+template <typename T>
+json or_null(const std::optional<T>& value) {
+  return value ? json(*value) : json(nullptr);
+}
 
-std::string text_or_dash(const json& value) { return value.is_string() ? value.get<std::string>() : "-"; }
-
-json stream_json(const StreamLedger& ledger, Position in_store, const format::BranchRecord* branch) {
-  const protocol::StreamState state = ledger.state();
-  json out = {{"stream", ledger.stream().hex()},
-              {"acknowledged", state.durable_end.to_string()},
-              {"contiguous_from", state.stored_begin.to_string()},
-              {"in_store", in_store.to_string()},
-              {"last_as_of", time_or_null(ledger.last_server_time())},
-              {"generation", state.generation.value}};
-  if (branch != nullptr) {
-    out["timeline"] = branch->timeline;
-    out["lineage"] = std::to_string(branch->lineage);
+json stream_json(const StreamFacts& s) {
+  json out = {{"stream", s.stream.hex()},
+              {"acknowledged", s.acknowledged.to_string()},
+              {"contiguous_from", s.contiguous_from.to_string()},
+              {"in_store", s.in_store.to_string()},
+              {"last_as_of", time_or_null(s.last_as_of)},
+              {"generation", s.generation.value}};
+  if (s.timeline != 0) {
+    out["timeline"] = s.timeline;
+    out["lineage"] = std::to_string(s.lineage);
   }
-  const auto ranges = ledger.ranges().ranges();
   json gaps = json::array();
-  for (std::size_t i = 1; i < ranges.size(); ++i) gaps.push_back({{"from", ranges[i - 1].end.to_string()}, {"to", ranges[i].begin.to_string()}});
+  for (std::size_t i = 1; i < s.ranges.size(); ++i) gaps.push_back({{"from", s.ranges[i - 1].end.to_string()}, {"to", s.ranges[i].begin.to_string()}});
   out["gaps"] = std::move(gaps);
   return out;
 }
 
-json database_json(Database& d, Catalog& catalog, bool connected) {
-  std::map<StreamId, Position> in_store;
-  Status listed = catalog.visit_runs(d.name, [&](const RunEntry& run) {
-    Position& end = in_store[run.name.stream];
-    end = std::max(end, run.name.range.end);
-  });
-  auto snapshots = catalog.snapshots(d.name);
-  std::lock_guard lock(d.mutex);
-  json out = {{"site", d.name.site}, {"database", d.name.database}, {"connected", connected}, {"highest_generation", d.fence.highest.value}};
-  if (!listed.ok()) out["catalog_error"] = listed.error().what;
-  out["journal_bytes"] = d.runs.bytes();
-  out["open_runs"] = d.runs.open();
-  out["enrolments"] = d.trust.enrolments();
-  out["withdrawals"] = d.trust.withdrawals();
-  out["epochs"] = d.trust.epochs();
-  json streams = json::array();
-  for (const auto& [id, ledger] : d.streams) {
-    if (!ledger.empty()) streams.push_back(stream_json(ledger, in_store[id], d.trust.branch(id)));
+json moment_json(const recovery::Moment& m) { return {{"position", m.position.to_string()}, {"time", time_or_null(m.time)}}; }
+
+json agent_json(const AgentWords& a) {
+  return {{"sent", time_or_null(a.sent)},
+          {"received", time_or_null(a.received)},
+          {"streaming", a.streaming},
+          {"degraded", a.degraded},
+          {"spool_full", a.spool_full},
+          {"spool_disk_bytes", or_null(a.spool_disk_bytes)},
+          {"spool_limit_bytes", or_null(a.spool_limit_bytes)},
+          {"lag_bytes", or_null(a.lag_bytes)},
+          {"receivers_configured", or_null(a.receivers_configured)},
+          {"receivers_connected", or_null(a.receivers_connected)},
+          {"quorum", or_null(a.quorum)},
+          {"ack", a.ack},
+          {"snapshot_running", a.snapshot_running},
+          {"snapshot_failures", or_null(a.snapshot_failures)},
+          {"certificate_not_after", time_or_null(a.certificate_not_after)},
+          {"version", a.version},
+          {"server_version", a.server_version}};
+}
+
+json targets_json(const std::optional<AgentWords>& a) {
+  if (!a) return nullptr;
+  return {{"rpo_seconds", or_null(a->rpo_target)}, {"rto_seconds", or_null(a->rto_target)}, {"snapshot_interval_seconds", or_null(a->snapshot_interval_target)},
+          {"window_seconds", or_null(a->window_target)}};
+}
+
+void add_survey(json& out, const DatabaseStatus& d) {
+  json snapshots = json::array(), gaps = json::array(), branches = json::array(), windows = json::array(), tails = json::array();
+  for (const recovery::Window& w : d.windows) {
+    windows.push_back({{"from", moment_json(w.from)}, {"to", moment_json(w.to)}, {"timeline", w.timeline}, {"stream", w.head.hex()},
+                       {"current", d.survey->current == w.head}, {"snapshots", w.snapshots.size()}});
   }
-  std::sort(streams.begin(), streams.end(), [](const json& a, const json& b) { return text_or_dash(a["last_as_of"]) > text_or_dash(b["last_as_of"]); });
-  out["streams"] = std::move(streams);
-  json shown = json::array();
-  if (snapshots.ok()) {
-    for (const SnapshotEntry& s : *snapshots) {
-      shown.push_back({{"snapshot", s.snapshot.hex()}, {"start", s.start.to_string()}, {"stop", s.stop.to_string()}, {"finished", time_or_null(s.finished)},
-                       {"raw_bytes", s.raw_bytes}, {"new_bytes", s.new_bytes}, {"damaged_pages", s.damaged_pages}, {"full", s.full}});
+  if (d.survey) {
+    for (const recovery::SnapshotState& s : d.survey->snapshots) {
+      const recovery::SnapshotFact& f = s.fact;
+      snapshots.push_back({{"snapshot", f.id.hex()}, {"start", f.start.to_string()}, {"stop", f.stop.to_string()}, {"started", time_or_null(f.started)},
+                           {"finished", time_or_null(f.finished)}, {"raw_bytes", f.raw_bytes}, {"new_bytes", f.new_bytes},
+                           {"damaged_pages", f.damaged_pages}, {"full", f.full}, {"usable", s.usable}, {"why_not", s.why_not}});
+    }
+    for (const recovery::Gap& g : d.survey->gaps) {
+      gaps.push_back({{"stream", g.stream.hex()}, {"from", g.range.begin.to_string()}, {"to", g.range.end.to_string()}, {"before", time_or_null(g.before)},
+                      {"after", time_or_null(g.after)}, {"reason", g.reason}});
+    }
+    for (const recovery::BranchHead& b : d.survey->heads) {
+      branches.push_back({{"stream", b.stream.hex()}, {"timeline", b.timeline}, {"lineage", std::to_string(b.lineage)}, {"end", moment_json(b.end)},
+                          {"current", b.current}, {"continued", b.continued}});
+    }
+    for (const recovery::AbandonedTail& t : d.survey->tails) {
+      tails.push_back({{"stream", t.stream.hex()}, {"timeline", t.timeline}, {"from", t.range.begin.to_string()}, {"to", t.range.end.to_string()},
+                       {"last_commit", time_or_null(t.last_commit)}, {"chosen", t.chosen}});
     }
   }
-  out["snapshots"] = std::move(shown);
+  out["snapshots"] = std::move(snapshots);
+  out["gaps"] = std::move(gaps);
+  out["branches"] = std::move(branches);
+  out["abandoned"] = std::move(tails);
+  out["windows"] = std::move(windows);
+}
+
+}  // namespace
+
+json time_or_null(Timestamp t) { return t.is_none() ? json(nullptr) : json(to_iso8601(t)); }
+
+json reasons_json(const std::vector<Reason>& reasons) {
+  json out = json::array();
+  for (const Reason& r : reasons) out.push_back({{"level", level_word(r.level)}, {"code", r.code}, {"en", r.en}, {"zh", r.zh}});
+  return out;
+}
+
+json database_json(const DatabaseStatus& d) {
+  json out = {{"site", d.name.site}, {"database", d.name.database}, {"title", d.title}, {"state", level_word(d.level)}, {"reasons", reasons_json(d.reasons)},
+              {"connected", d.connected}, {"highest_generation", d.highest_generation.value}, {"journal_bytes", d.journal_bytes}, {"open_runs", d.open_runs},
+              {"enrolments", d.enrolments}, {"withdrawals", d.withdrawals}, {"epochs", d.epochs}};
+  out["recovery_point_seconds"] = or_null(d.rpo_seconds);
+  out["recoverable"] = {{"from", time_or_null(d.recoverable_from)}, {"to", time_or_null(d.recoverable_to)}, {"current", d.current_branch_recoverable}};
+  out["targets"] = targets_json(d.agent);
+  out["site_bytes"] = {{"stored", d.site_stored_bytes}, {"limit", d.site_limit_bytes}};
+  if (!d.catalog_error.empty()) out["catalog_error"] = d.catalog_error;
+  json streams = json::array();
+  for (const StreamFacts& s : d.streams) streams.push_back(stream_json(s));
+  out["streams"] = std::move(streams);
+  add_survey(out, d);
+  if (d.drill) {
+    out["drill"] = {{"finished", time_or_null(d.drill->finished)}, {"passed", d.drill->passed}, {"rto_seconds", or_null(d.drill->rto_seconds)},
+                    {"rpo_seconds", or_null(d.drill->rpo_seconds)}, {"note", d.drill->note}};
+  } else {
+    out["drill"] = nullptr;
+  }
   json facts = json::array();
-  for (const format::Fact& f : d.trust.facts()) {
+  for (const format::Fact& f : d.facts) {
     facts.push_back({{"kind", format::fact_kind_name(f.kind)}, {"time", time_or_null(f.time)}, {"begin", f.begin.to_string()},
                      {"end", f.end.to_string()}, {"note", f.note}});
   }
   out["facts"] = std::move(facts);
   json notices = json::array();
-  for (const Notice& n : d.notices) notices.push_back({{"time", time_or_null(n.time)}, {"text", n.text}});
+  for (const auto& [time, text] : d.notices) notices.push_back({{"time", time_or_null(time)}, {"text", text}});
   out["notices"] = std::move(notices);
-  if (d.status) out["agent"] = {{"received", time_or_null(d.status_received)}, {"fields", d.status->fields}, {"labels", d.status->labels}};
-  else out["agent"] = nullptr;
+  out["agent"] = d.agent ? agent_json(*d.agent) : json(nullptr);
   return out;
 }
 
-}  // namespace
-
-json make_status(Keeper& keeper, Catalog& catalog, const std::string& receiver, Timestamp now,
-                 const std::function<bool(const DatabaseName&)>& connected) {
-  json databases = json::array();
-  for (Database* d : keeper.databases()) databases.push_back(database_json(*d, catalog, connected(d->name)));
-  return {{"receiver", receiver},
-          {"version", STELE_VERSION},
-          {"time", to_iso8601(now)},
-          {"store", {{"free_bytes", keeper.free_bytes()}}},
-          {"journal", {{"live_bytes", keeper.journal().live_bytes()}, {"limit_bytes", keeper.journal().capacity()},
-                       {"failed", keeper.journal_failed()}, {"damages", keeper.damages()}}},
-          {"databases", std::move(databases)}};
+json receiver_json(const ReceiverStatus& r) {
+  return {{"receiver", r.name},
+          {"version", r.version},
+          {"time", to_iso8601(r.now)},
+          {"started", time_or_null(r.started)},
+          {"reasons", reasons_json(r.reasons)},
+          {"store", {{"free_bytes", r.store_free_bytes}, {"reserve_bytes", r.store_reserve_bytes}, {"stored_bytes", r.stored_bytes},
+                     {"growth_bytes_per_second", or_null(r.growth_bytes_per_second)}, {"full_in_seconds", or_null(r.full_in_seconds)}}},
+          {"journal", {{"live_bytes", r.journal_live_bytes}, {"limit_bytes", r.journal_limit_bytes}, {"failed", r.journal_failed}, {"damages", r.damages}}},
+          {"certificates", {{"receiver_not_after", time_or_null(r.certificate_not_after)}, {"ca_not_after", time_or_null(r.ca_not_after)},
+                            {"crl_next_update", time_or_null(r.crl_next_update)}}}};
 }
 
-std::string status_table(const json& status) {
-  std::string out = fmt::format("receiver {}  {}  journal {} of {} bytes{}\n", status["receiver"].get<std::string>(), status["time"].get<std::string>(),
-                                status["journal"]["live_bytes"].get<std::uint64_t>(), status["journal"]["limit_bytes"].get<std::uint64_t>(),
-                                status["journal"]["failed"].get<bool>() ? "  FAILED" : "");
-  cli::Table table({"DATABASE", "AGENT", "TIMELINE", "ACKNOWLEDGED", "IN STORE", "LAST AS-OF", "SNAPSHOTS", "GENERATION", "GAPS", "FACTS"});
-  for (const json& d : status["databases"]) {
-    const std::string name = d["site"].get<std::string>() + "/" + d["database"].get<std::string>();
-    const std::string agent = d["connected"].get<bool>() ? "connected" : "away";
-    bool first = true;
-    for (const json& s : d["streams"]) {
-      table.add({first ? name : "", first ? agent : "", s.contains("timeline") ? std::to_string(s["timeline"].get<int>()) : "-",
-                 s["acknowledged"].get<std::string>(), s["in_store"].get<std::string>(), text_or_dash(s["last_as_of"]),
-                 first ? std::to_string(d["snapshots"].size()) : "", first ? std::to_string(d["highest_generation"].get<std::uint64_t>()) : "",
-                 std::to_string(s["gaps"].size()), first ? std::to_string(d["facts"].size()) : ""});
-      first = false;
-    }
-    if (first) table.add({name, agent, "-", "-", "-", "-", std::to_string(d["snapshots"].size()), std::to_string(d["highest_generation"].get<std::uint64_t>()), "-", std::to_string(d["facts"].size())});
-  }
-  out += table.to_string();
-  for (const json& d : status["databases"]) {
-    for (const json& n : d["notices"]) {
-      out += fmt::format("{}/{}: {} {}\n", d["site"].get<std::string>(), d["database"].get<std::string>(), text_or_dash(n["time"]), n["text"].get<std::string>());
-    }
-  }
+json status_json(const FleetStatus& fleet) {
+  json out = receiver_json(fleet.receiver);
+  out["state"] = level_word(fleet.level());
+  json databases = json::array();
+  for (const DatabaseStatus& d : fleet.databases) databases.push_back(database_json(d));
+  out["databases"] = std::move(databases);
   return out;
 }
 

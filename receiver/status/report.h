@@ -3,15 +3,21 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "receiver/ingest/keeper.h"
+#include "core/config/terminal.h"
+#include "receiver/status/fleet.h"
 
 namespace stele::receiver {
 
-/// Everything `status` shows, as one JSON object: the running program serves it, the command prints it.
-nlohmann::json make_status(Keeper& keeper, Catalog& catalog, const std::string& receiver, Timestamp now,
-                           const std::function<bool(const DatabaseName&)>& connected);
-/// The same for people.
-std::string status_table(const nlohmann::json& status);
+/// One database as JSON: everything that is known of it (README.md of receiver/page lists the keys).
+nlohmann::json database_json(const DatabaseStatus& database);
+nlohmann::json receiver_json(const ReceiverStatus& receiver);
+nlohmann::json reasons_json(const std::vector<Reason>& reasons);
+nlohmann::json time_or_null(Timestamp t);
+/// Everything `status --json` shows, as one object: the running program serves it, the command prints it.
+nlohmann::json status_json(const FleetStatus& fleet);
+
+/// The same for people, problems first. `rows`: of the screen; what is well is then cut and counted. 0: everything.
+std::string status_screen(const nlohmann::json& status, const cli::Painter& paint, std::size_t rows);
 
 /// GET on a loopback address ("127.0.0.1:9552"); kUnreachable when nobody answers. Blocking.
 Result<std::string> http_get(const std::string& address, const std::string& path);

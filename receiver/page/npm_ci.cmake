@@ -1,0 +1,18 @@
+# Installs what package-lock.json says into DIR/node_modules; nothing is asked of the network when that is there already.
+#   cmake -DDIR=... -DSOURCE=... -DNPM=... -P npm_ci.cmake
+set(lock "${SOURCE}/package-lock.json")
+set(done "${DIR}/node_modules/.stele-lock.json")
+if(EXISTS "${done}")
+  file(SHA256 "${lock}" wanted)
+  file(SHA256 "${done}" there)
+  if(wanted STREQUAL there)
+    return()
+  endif()
+endif()
+file(MAKE_DIRECTORY "${DIR}")
+file(COPY "${SOURCE}/package.json" "${lock}" DESTINATION "${DIR}")
+execute_process(COMMAND "${NPM}" ci --ignore-scripts --no-audit --no-fund --prefer-offline WORKING_DIRECTORY "${DIR}" RESULT_VARIABLE failed OUTPUT_VARIABLE out ERROR_VARIABLE out)
+if(failed)
+  message(FATAL_ERROR "npm ci in ${DIR} failed (the page needs its chart library once from the npm registry, or node_modules put there):\n${out}")
+endif()
+file(COPY_FILE "${lock}" "${done}")
