@@ -209,7 +209,7 @@ Result<SnapshotContext> AgentProgram::snapshot_context() {
   out.quorum = 1;
   out.tls = tls_;
   out.sessions = sessions_;
-  out.pool = runtime_.executor();
+  out.pool = snapshot_network_.get_executor();
   out.bandwidth = bandwidth_;
   out.page_images = page_images_;
   return out;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/asio/thread_pool.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -72,7 +73,8 @@ class AgentProgram {
   std::shared_ptr<net::TlsContext> tls_;
   std::shared_ptr<net::SessionRegistry> sessions_;
   AgentIdentity identity_;
-  net::Runtime runtime_{2};
+  net::Runtime runtime_{1};  ///< one thread: what an uplink hands over to itself wakes no other
+  boost::asio::thread_pool snapshot_network_{1};  ///< apart, so that encrypting a pack does not keep the log waiting
   std::shared_ptr<PageImages> page_images_;
   std::shared_ptr<SharedBandwidth> bandwidth_;
   std::unique_ptr<LogStreamer> log_;

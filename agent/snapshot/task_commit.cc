@@ -9,7 +9,8 @@ namespace stele::agent {
 namespace {
 
 constexpr std::size_t kMaxLoggedPages = 20, kMaxLacked = 100'000;
-constexpr auto kGapPause = std::chrono::seconds(1);
+// The log is mostly a few milliseconds behind; asked again more and more slowly.
+constexpr Duration kFirstGapPause = std::chrono::milliseconds(10), kLongestGapPause = std::chrono::seconds(1);
 // For receivers beyond those that must commit.
 constexpr auto kOtherPatience = std::chrono::seconds(30);
 
@@ -115,7 +116,7 @@ Status SnapshotTask::commit(const format::SignedRecord& manifest, const std::vec
 }
 
 Status SnapshotTask::commit_at(SnapshotSender& sender, const format::SignedRecord& manifest, Instant deadline) {
-  while (true) {
+  for (Duration pause = kFirstGapPause;; pause = std::min(2 * pause, kLongestGapPause)) {
     auto answer = sender.commit(manifest.bytes);
     if (answer.ok() && !*answer) return {};
     if (answer.ok()) {
@@ -135,7 +136,7 @@ Status SnapshotTask::commit_at(SnapshotSender& sender, const format::SignedRecor
       return Error{ErrorCode::kTemporary, answer.error().what,
                    "the change log does not reach the receiver; see the state of its uplink"};
     }
-    wake_.wait_for(lock, kGapPause, [&] { return cancelled_.has_value(); });
+    wake_.wait_for(lock, pause, [&] { return cancelled_.has_value(); });
   }
 }
 

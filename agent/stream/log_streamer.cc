@@ -100,11 +100,15 @@ std::optional<StreamContext> LogStreamer::context() const {
 }
 
 void LogStreamer::on_spool_durable(const SpoolEntry& last) {
+  bool more = false;
   {
     std::lock_guard lock(mutex_);
+    const Position before = policy_.confirmed();
     if (last.stream == status_.stream) policy_.spool_durable(last.range.end, clock_.steady_now());
+    more = policy_.confirmed() > before;
   }
-  interrupt_->wake();
+  // Mostly the receiver's acknowledgement comes later and wakes the thread once for both.
+  if (more || waits_for_spool_) interrupt_->wake();
 }
 
 void LogStreamer::on_spool_failure(const Error& error) {
@@ -114,11 +118,14 @@ void LogStreamer::on_spool_failure(const Error& error) {
 }
 
 void LogStreamer::on_receiver_durable(const std::string& receiver, const StreamId& stream, Position end) {
+  bool more = false;
   {
     std::lock_guard lock(mutex_);
+    const Position before = policy_.confirmed();
     policy_.receiver_durable(receiver, stream, end, clock_.steady_now());
+    more = policy_.confirmed() > before;
   }
-  interrupt_->wake();
+  if (more) interrupt_->wake();
 }
 
 Status LogStreamer::record_fact(format::FactKind kind, const StreamId& stream, PositionRange range, std::uint64_t value, std::string note) {
@@ -573,6 +580,7 @@ Status LogStreamer::pump_events(WalStream& stream) {
       STELE_CHECK(stream.send_status(confirmed, true));
     }
     Instant deadline = now + std::chrono::milliseconds(500);
+    waits_for_spool_ = pending_since_.has_value();  // before it is asked: what becomes durable afterwards wakes us
     if (pending_since_) deadline = spool_.unsynced() == 0 ? now : *pending_since_ + options_.frame_delay;
     STELE_TRY(WalEvent event, stream.next(deadline));
     if (auto* data = std::get_if<WalData>(&event)) {
@@ -664,6 +672,7 @@ Status LogStreamer::push(std::vector<format::Frame> frames) {
 }
 
 Status LogStreamer::drain_blocked(WalStream& stream) {
+  waits_for_spool_ = true;
   spool_.retry();
   Status taken = spool_.append(blocked_);
   if (taken.ok()) {

@@ -174,6 +174,7 @@ class LogStreamer {
   mutable RecoveryPoint recovery_point_;
   std::optional<StreamContext> context_;
   std::atomic<bool> spool_failed_{false};
+  std::atomic<bool> waits_for_spool_{false};  ///< the thread has something to do when the spool's batch is through
 };
 
 }  // namespace stele::agent

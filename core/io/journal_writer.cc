@@ -25,7 +25,7 @@ Status JournalWriter::submit(std::vector<OwnedRecord> records, Callback callback
     request.bytes += kRecordHeaderBytes;
     for (const Bytes& piece : record) request.bytes += piece.size();
   }
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (stopping_) return Error{ErrorCode::kCancelled, "write to the journal: it is stopping", ""};
   if (request.bytes + kBatchHeaderBytes > batch_limit_ || request.records.size() > kMaxBatchRecords) {
     return Error{ErrorCode::kLimit,
@@ -39,6 +39,7 @@ Status JournalWriter::submit(std::vector<OwnedRecord> records, Callback callback
   }
   queued_bytes_ += request.bytes;
   queue_.push_back(std::move(request));
+  lock.unlock();  // the writer would wake only to wait for the mutex
   wake_.notify_one();
   return {};
 }

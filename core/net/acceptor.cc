@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
@@ -16,8 +17,11 @@ namespace stele::net {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-Acceptor::Acceptor(asio::any_io_executor pool, AcceptLimits limits)
-    : pool_(std::move(pool)), limits_(limits), strand_(asio::make_strand(pool_)), acceptor_(strand_) {}
+Acceptor::Acceptor(asio::any_io_executor pool, AcceptLimits limits, std::vector<asio::any_io_executor> connections)
+    : pool_(std::move(pool)), limits_(limits), strand_(asio::make_strand(pool_)), acceptor_(strand_) {
+  if (connections.empty()) connections.push_back(pool_);
+  for (auto& executor : connections) places_.push_back({std::move(executor)});
+}
 
 Status Acceptor::open(const std::string& address) {
   STELE_TRY(HostPort where, parse_host_port(address));
@@ -75,7 +79,8 @@ Task<void> Acceptor::accept_loop() {
   auto self = shared_from_this();
   asio::steady_timer pause(strand_);
   for (;;) {
-    auto [error, socket] = co_await acceptor_.async_accept(asio::make_strand(pool_), asio::as_tuple(asio::use_awaitable));
+    const std::size_t place = least_loaded();
+    auto [error, socket] = co_await acceptor_.async_accept(asio::make_strand(places_[place].executor), asio::as_tuple(asio::use_awaitable));
     {
       std::lock_guard lock(mutex_);
       if (stopping_) co_return;
@@ -97,9 +102,10 @@ Task<void> Acceptor::accept_loop() {
       }
       ++connections_;
       ++per_address_[ip];
+      ++places_[place].connections;
     }
     auto executor = socket.get_executor();
-    asio::co_spawn(executor, handler_(std::move(socket)), [self, ip](std::exception_ptr e) {
+    asio::co_spawn(executor, handler_(std::move(socket)), [self, ip, place](std::exception_ptr e) {
       if (e && self->on_exception_) {
         std::string what = "unknown exception";
         try {
@@ -110,14 +116,21 @@ Task<void> Acceptor::accept_loop() {
         }
         self->on_exception_(Error{ErrorCode::kInternal, fmt::format("connection from {}: {}", ip, what), ""});
       }
-      self->session_ended(ip);
+      self->session_ended(ip, place);
     });
   }
 }
 
-void Acceptor::session_ended(const std::string& ip) {
+std::size_t Acceptor::least_loaded() const {
+  std::lock_guard lock(mutex_);
+  auto least = std::min_element(places_.begin(), places_.end(), [](const Place& a, const Place& b) { return a.connections < b.connections; });
+  return static_cast<std::size_t>(least - places_.begin());
+}
+
+void Acceptor::session_ended(const std::string& ip, std::size_t place) {
   std::lock_guard lock(mutex_);
   --connections_;
+  --places_[place].connections;
   if (auto it = per_address_.find(ip); it != per_address_.end() && --it->second == 0) per_address_.erase(it);
 }
 

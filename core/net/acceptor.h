@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "core/net/byte_stream.h"
 
@@ -24,7 +25,8 @@ struct AcceptLimits {
 class Acceptor : public std::enable_shared_from_this<Acceptor> {
  public:
   using Handler = std::function<Task<void>(boost::asio::ip::tcp::socket)>;
-  Acceptor(boost::asio::any_io_executor pool, AcceptLimits limits);
+  /// `connections`: where connections run, each on the one with the fewest; none: on `pool`. They outlive every handler.
+  Acceptor(boost::asio::any_io_executor pool, AcceptLimits limits, std::vector<boost::asio::any_io_executor> connections = {});
 
   /// Binds and listens on "host:port"; a name is looked up, "*" is every address, port 0 takes a free one. kConfig for a
   /// malformed address, kIo (address in use, no permission, unknown host).
@@ -42,7 +44,8 @@ class Acceptor : public std::enable_shared_from_this<Acceptor> {
 
  private:
   Task<void> accept_loop();
-  void session_ended(const std::string& ip);
+  std::size_t least_loaded() const;
+  void session_ended(const std::string& ip, std::size_t place);
   boost::asio::any_io_executor pool_;
   AcceptLimits limits_;
   boost::asio::any_io_executor strand_;
@@ -56,6 +59,11 @@ class Acceptor : public std::enable_shared_from_this<Acceptor> {
   std::size_t connections_ = 0;
   std::uint64_t refused_ = 0;
   std::map<std::string, std::size_t> per_address_;
+  struct Place {
+    boost::asio::any_io_executor executor;
+    std::size_t connections = 0;
+  };
+  std::vector<Place> places_;
 };
 
 }  // namespace stele::net

@@ -9,7 +9,7 @@ namespace stele::net {
 
 struct Listener::State : std::enable_shared_from_this<State> {
   State(boost::asio::any_io_executor pool, std::shared_ptr<TlsContext> t, std::shared_ptr<SessionRegistry> s, ListenerOptions o)
-      : tls(std::move(t)), sessions(std::move(s)), options(std::move(o)), acceptor(std::make_shared<Acceptor>(std::move(pool), options.limits)) {}
+      : tls(std::move(t)), sessions(std::move(s)), options(std::move(o)), acceptor(std::make_shared<Acceptor>(std::move(pool), options.limits, options.connection_executors)) {}
 
   std::shared_ptr<TlsContext> tls;
   std::shared_ptr<SessionRegistry> sessions;

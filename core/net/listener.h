@@ -16,6 +16,8 @@ struct ListenerOptions {
   std::chrono::milliseconds handshake_deadline{10'000};
   SocketOptions socket;
   PeerPolicy policy;  ///< which roles may connect at all
+  /// Where connections run (Acceptor); none: on the pool.
+  std::vector<boost::asio::any_io_executor> connection_executors;
 };
 
 /// The receiver's TLS port: accepts, does the handshake, gives each authenticated stream to the handler.

@@ -20,6 +20,8 @@ namespace {
 /// OpenSSL's rings. Only the pages that are used become resident: a ring that was emptied starts at its front again.
 constexpr std::size_t kRing = 128 * 1024;
 constexpr std::size_t kRecord = 16 * 1024;  ///< RFC 8446 section 5.1: at most 2^14 bytes of plaintext in a record
+/// What is sent without waiting for the socket to say that it has room: no timer, no hop through the scheduler for a short message.
+constexpr int kAtOnce = 32 * 1024;
 constexpr std::chrono::seconds kLinger{2};
 constexpr std::chrono::milliseconds kRefusalLinger{500};
 
@@ -67,6 +69,8 @@ TlsConnection::TlsConnection(asio::ip::tcp::socket socket, std::shared_ptr<TlsCo
       read_timer_(socket_.get_executor()),
       write_timer_(socket_.get_executor()),
       flushed_(socket_.get_executor()) {
+  boost::system::error_code ignored;  // then every write waits for the socket
+  socket_.non_blocking(true, ignored);
   handshake_.policy = std::move(policy);
   handshake_.crl_stale = context_->config().crl_stale;
 }
@@ -130,6 +134,18 @@ Task<Status> TlsConnection::flush(Instant deadline) {
     if (closed_) {
       out = socket_failure("write to", {}, false);
       break;
+    }
+    if (size <= kAtOnce) {
+      boost::system::error_code error;
+      const std::size_t sent = socket_.write_some(asio::buffer(bytes, static_cast<std::size_t>(size)), error);
+      if (!error) {
+        (void)BIO_nread(ring_.get(), &bytes, static_cast<int>(sent));
+        continue;
+      }
+      if (error != asio::error::would_block) {
+        out = socket_failure("write to", error, false);
+        break;
+      }
     }
     auto operation = [&](auto token) {
       return socket_.async_write_some(asio::buffer(bytes, static_cast<std::size_t>(size)), std::move(token));

@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "core/config/log.h"
 #include "core/net/http_server.h"
@@ -40,6 +43,7 @@ net::TlsConfig tls_of(const config::TlsConfig& c) {
 namespace {
 
 constexpr std::size_t kWorkers = 4;
+constexpr unsigned kMostConnectionThreads = 8;
 constexpr std::chrono::seconds kTlsLook{5};
 
 /// The running receiver. Everything that sessions use outlives the network.
@@ -61,6 +65,9 @@ class Program {
 
   Task<Status> serve() {
     Keeper& keeper = *parts_->keeper;
+    // A thread has its own queue: what a connection hands over to itself wakes no other thread.
+    std::vector<std::unique_ptr<asio::thread_pool>> connection_threads(std::clamp(std::thread::hardware_concurrency(), 1u, kMostConnectionThreads));
+    for (auto& one : connection_threads) one = std::make_unique<asio::thread_pool>(1);
     SealThread sealing(keeper);
     WindowThread windows(WindowGauges(keeper, *parts_->catalog, metrics_), clock_);
     watch_ = std::make_unique<FleetWatch>(keeper, *parts_->catalog, watch_options());
@@ -85,6 +92,7 @@ class Program {
     options.address = config_.listen.to_string();
     options.policy.roles = {net::Role::kAgent, net::Role::kOperator};
     options.limits = {4096, 1024};
+    for (auto& one : connection_threads) options.connection_executors.emplace_back(one->get_executor());
     net::Listener listener(runtime_.executor(), tls_, sessions, options);
     Status started = listener.start([&context](std::unique_ptr<net::ByteStream> stream) { return serve_session(context, std::move(stream)); },
                                     [this](const std::string& address, const Error& error) {
@@ -103,6 +111,7 @@ class Program {
     packs.reset();
     workers.join();
     keeper.stop_landing();
+    for (auto& one : connection_threads) one->join();
     // What is in the journal stays readable there; sealed, a reader of the objects alone sees it too.
     if (started.ok()) {
       if (Status sealed = keeper.seal_everything(); !sealed.ok()) log::log_error(sealed.error());
@@ -231,7 +240,7 @@ Status run_receiver(const config::ReceiverConfig& config) {
   ReceiverMetrics metrics(registry);
   STELE_CHECK(registry.check());
   metrics.start_time.set(static_cast<double>(SystemClock().now().micros) / 1e6);
-  net::Runtime runtime(2);
+  net::Runtime runtime(1);
   Program program(config, runtime, registry, metrics);
   STELE_CHECK(program.prepare());
   auto main = [&program]() -> Task<Status> {

@@ -41,7 +41,7 @@ std::string copy_line(const Member& m) {
 }
 
 Status load(pq::Session& session, const Generator& generator,
-            const std::function<void(std::int64_t, std::int64_t)>& progress) {
+            const std::function<void(std::int64_t, std::int64_t)>& progress, bool checks) {
   const std::int64_t total = generator.organisations() + generator.members();
   STELE_TRY(auto began, session.query("BEGIN"));
   STELE_TRY(auto made, session.query(schema_sql()));
@@ -58,9 +58,12 @@ Status load(pq::Session& session, const Generator& generator,
       "joined_on, retired_on) FROM STDIN",
       generator.members(), [&](std::int64_t id) { return generator.member(id); },
       [&](std::int64_t done) { progress(generator.organisations() + done, total); }));
-  STELE_TRY(auto constrained, session.query(constraints_sql()));
+  STELE_TRY(auto keyed, session.query(keys_sql()));
+  if (checks) {
+    STELE_TRY([[maybe_unused]] auto checked, session.query(checks_sql()));
+  }
   STELE_TRY(auto committed, session.query("COMMIT"));
-  (void)began, (void)made, (void)constrained, (void)committed;
+  (void)began, (void)made, (void)keyed, (void)committed;
   return {};
 }
 

@@ -39,26 +39,33 @@ CREATE TABLE registry.commit_ledger (
 )sql";
 }
 
-std::string_view constraints_sql() {
+std::string_view keys_sql() {
   return R"sql(
-ALTER TABLE registry.organisation ADD PRIMARY KEY (id), ADD CONSTRAINT organisation_credit_code_key UNIQUE (credit_code),
-  ADD CONSTRAINT credit_code_check CHECK (registry.credit_code_is_valid(credit_code)),
-  ADD CONSTRAINT headcount_check CHECK (headcount > 0);
+ALTER TABLE registry.organisation ADD PRIMARY KEY (id), ADD CONSTRAINT organisation_credit_code_key UNIQUE (credit_code);
 ALTER TABLE registry.organisation ADD CONSTRAINT organisation_parent_fkey FOREIGN KEY (parent) REFERENCES registry.organisation;
 CREATE SEQUENCE registry.member_id OWNED BY registry.member.id;
 SELECT setval('registry.member_id', (SELECT coalesce(max(id), 1) FROM registry.member));
 ALTER TABLE registry.member ALTER id SET DEFAULT nextval('registry.member_id'), ALTER joined_on SET DEFAULT current_date,
-  ADD PRIMARY KEY (id), ADD CONSTRAINT member_identity_number_key UNIQUE (identity_number),
-  ADD CONSTRAINT identity_number_check CHECK (registry.identity_number_is_valid(identity_number)),
-  ADD CONSTRAINT sex_check CHECK (sex = CASE substr(identity_number, 17, 1)::int % 2 WHEN 1 THEN '男' ELSE '女' END),
-  ADD CONSTRAINT birth_date_check CHECK (birth_date = make_date(substr(identity_number, 7, 4)::int, substr(identity_number, 11, 2)::int, substr(identity_number, 13, 2)::int)),
-  ADD CONSTRAINT phone_check CHECK (phone ~ '^1[0-9]{10}$'),
-  ADD CONSTRAINT household_type_check CHECK (household_type IN ('本地城镇', '本地农村', '外地城镇', '外地农村'));
+  ADD PRIMARY KEY (id), ADD CONSTRAINT member_identity_number_key UNIQUE (identity_number);
 ALTER TABLE registry.member ADD CONSTRAINT member_organisation_fkey FOREIGN KEY (organisation) REFERENCES registry.organisation;
 CREATE INDEX member_organisation_index ON registry.member (organisation);
 CREATE INDEX member_name_index ON registry.member (name);
 ANALYZE registry.organisation;
 ANALYZE registry.member;
+)sql";
+}
+
+std::string_view checks_sql() {
+  return R"sql(
+ALTER TABLE registry.organisation
+  ADD CONSTRAINT credit_code_check CHECK (registry.credit_code_is_valid(credit_code)),
+  ADD CONSTRAINT headcount_check CHECK (headcount > 0);
+ALTER TABLE registry.member
+  ADD CONSTRAINT identity_number_check CHECK (registry.identity_number_is_valid(identity_number)),
+  ADD CONSTRAINT sex_check CHECK (sex = CASE substr(identity_number, 17, 1)::int % 2 WHEN 1 THEN '男' ELSE '女' END),
+  ADD CONSTRAINT birth_date_check CHECK (birth_date = make_date(substr(identity_number, 7, 4)::int, substr(identity_number, 11, 2)::int, substr(identity_number, 13, 2)::int)),
+  ADD CONSTRAINT phone_check CHECK (phone ~ '^1[0-9]{10}$'),
+  ADD CONSTRAINT household_type_check CHECK (household_type IN ('本地城镇', '本地农村', '外地城镇', '外地农村'));
 )sql";
 }
 
