@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of packages.txt that are missing. Needs root (or sudo) only when something is missing.
+# Installs the Debian packages of packages.txt (or of another such list, given as argument) that are missing. Needs root (or sudo) only when
+# something is missing.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+list=$(readlink -f "${1:-$(dirname "$0")/../packages.txt}")
 missing=()
 while read -r package; do
   # Node's own Debian package brings npm itself, and Debian's would throw it out.
   [ "$package" != npm ] || ! command -v npm >/dev/null || continue
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
-done < <(grep -v '^#' packages.txt)
+done < <(grep -v '^#' "$list")
 [ ${#missing[@]} -eq 0 ] && exit 0
 echo "installing: ${missing[*]}"
 as_root=()

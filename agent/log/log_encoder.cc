@@ -22,6 +22,10 @@ Result<std::unique_ptr<LogEncoder>> LogEncoder::create(LogEncoderOptions options
 }
 
 void LogEncoder::expect_join(const JoinTag& tag, const StreamId& stream) {
+  if (resumed()) {
+    sealed_join_ = tag;
+    return;
+  }
   expected_join_ = tag;
   if (stream != options_.stream) parent_tagger_.emplace(*options_.suite, join_key_, stream, options_.segment_size, position());
 }

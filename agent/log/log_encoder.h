@@ -39,7 +39,8 @@ class LogEncoder {
   /// The first frame made at `resume` is preceded by the check of `expected_join` where that was given: kFork.
   Status feed(ByteView bytes, Timestamp server_time, std::vector<format::Frame>& out);
   /// The tag that the log must have at `resume` as the log of `stream`: this one, or the parent that it leaves exactly there (TRUST: "on
-  /// every connection the agent compares it"). Before the first byte.
+  /// every connection the agent compares it"). Before the first byte. Without an overlap (the segment before an exact boundary is gone)
+  /// there is nothing to compare: the tag, of this stream, counts as it was kept.
   void expect_join(const JoinTag& tag, const StreamId& stream);
 
   /// Seals what is pending, if anything.

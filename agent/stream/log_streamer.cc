@@ -388,7 +388,8 @@ Status LogStreamer::choose_branch(PgConnection& connection, const ServerFacts& f
     branch_->overlap = std::max(overlap_begin(decision.begin, facts.segment_size), first_segment);
     if (skip_overlap_ || branch_->overlap == branch_->begin) {
       branch_->overlap = Position{branch_->begin.value - branch_->begin.value % facts.segment_size};
-      if (branch_->overlap == branch_->begin) branch_->expected.reset();
+      // The new object must join what is held: its tag is the end of the segment before, which only we still know.
+      if (branch_->overlap == branch_->begin && branch_->expected_of != branch_->stream) branch_->expected.reset();
     }
     return {};
   }
@@ -465,7 +466,8 @@ Status LogStreamer::connect_and_stream() {
   encoding.system_identifier = facts.system_identifier;
   encoding.on_record = hooks_.on_record;
   STELE_TRY(encoder_, LogEncoder::create(encoding, branch_->epoch.data_key, keys_.key.join_tag_key, branch_->overlap, branch_->begin, random_));
-  if (branch_->expected && branch_->overlap < branch_->begin) encoder_->expect_join(*branch_->expected, branch_->expected_of);
+  const bool kept = branch_->expected_of == branch_->stream;
+  if (branch_->expected && (kept || branch_->overlap < branch_->begin)) encoder_->expect_join(*branch_->expected, branch_->expected_of);
   tell([&](LogStatus& s) {
     s.host = primary_label_;
     s.timeline = branch_->ask_timeline;

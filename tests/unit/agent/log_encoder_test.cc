@@ -81,6 +81,23 @@ struct LogEncoderTest : testing::Test {
   }
 };
 
+TEST_F(LogEncoderTest, OnABoundaryWhoseSegmentBeforeIsGoneTheNewObjectJoinsTheKeptTag) {
+  fill(2 * kSegment, random);
+  const Position boundary{0x1000000 + kSegment};
+  create({0x1000000}, {0x1000000});
+  ASSERT_TRUE(feed({0x1000000}, boundary).ok());
+  ASSERT_TRUE(encoder->flush(frames).ok());
+  ASSERT_EQ(frames.back().header().end, boundary);
+  const JoinTag kept = frames.back().header().join;
+  frames.clear();
+  create(boundary, boundary);
+  encoder->expect_join(kept, options.stream);
+  ASSERT_TRUE(feed(boundary, boundary + 20'000).ok());
+  ASSERT_TRUE(encoder->flush(frames).ok());
+  ASSERT_TRUE(frames.front().header().join_start.has_value());
+  EXPECT_EQ(*frames.front().header().join_start, kept);
+}
+
 TEST_F(LogEncoderTest, WhateverTheCutsTheFramesDecodeToTheSameBytes) {
   const std::uint64_t seed = std::random_device{}();
   SCOPED_TRACE(seed);
