@@ -35,7 +35,9 @@ void SlotWatch::run() {
   std::string told;
   while (!interrupt_->stopped()) {
     auto seen = look();
-    const std::string problem = seen.ok() || seen.error().code == ErrorCode::kNotFound ? "" : seen.error().to_string();
+    // That the log is not streaming, or the server is starting up, is told elsewhere.
+    const bool quiet = seen.ok() || seen.error().code == ErrorCode::kNotFound || seen.error().code == ErrorCode::kTemporary;
+    const std::string problem = quiet ? "" : seen.error().to_string();
     if (!problem.empty() && problem != told && !interrupt_->stopped()) log::warning("the replication slot cannot be looked at", {{"reason", problem}});
     told = problem;
     std::unique_lock lock(mutex_);

@@ -19,10 +19,10 @@
 #include "receiver/main/seal_thread.h"
 #include "receiver/main/status_thread.h"
 #include "receiver/main/store_parts.h"
-#include "receiver/main/window_thread.h"
 #include "receiver/page/page.h"
 #include "receiver/session/context.h"
 #include "receiver/status/report.h"
+#include "receiver/status/window_span.h"
 
 namespace stele::receiver {
 
@@ -69,10 +69,9 @@ class Program {
     std::vector<std::unique_ptr<asio::thread_pool>> connection_threads(std::clamp(std::thread::hardware_concurrency(), 1u, kMostConnectionThreads));
     for (auto& one : connection_threads) one = std::make_unique<asio::thread_pool>(1);
     SealThread sealing(keeper);
-    WindowThread windows(WindowGauges(keeper, *parts_->catalog, metrics_), clock_);
     watch_ = std::make_unique<FleetWatch>(keeper, *parts_->catalog, watch_options());
     if (Status kept = watch_->load(clock_.now()); !kept.ok()) log::log_error(kept.error());
-    StatusThread watching(*watch_, clock_);
+    StatusThread watching(*watch_, clock_, [this] { set_window_gauges(); });
     auto packs = std::make_unique<PackQueue>(keeper);
     asio::thread_pool workers(kWorkers);
     SessionContext context{keeper, *packs, writers_, metrics_, parts_->clock, workers, config_.name};
@@ -180,6 +179,12 @@ class Program {
     STELE_CHECK(server.start());
     log::info("the page is ready", {{"address", fmt::format("{}://{}/", config_.page.tls ? "https" : "http", config_.page.listen.to_string())}});
     return {};
+  }
+
+  void set_window_gauges() {
+    for (const DatabaseStatus& d : watch_->status(clock_.now()).databases) {
+      if (auto span = window_span(d)) metrics_.window(d.name, span->earliest, span->latest, span->open_gaps);
+    }
   }
 
   void set_tls_gauges() {
