@@ -128,8 +128,14 @@ TEST_F(ReceiverTest, TakesASnapshotAndReindexGivesTheSame) {
   must(line.call(MessageType::kCommitSnapshot, manifest, MessageType::kStored));
   EXPECT_EQ(ask(), Bytes(15, 0xff));
 
-  auto status = nlohmann::json::parse(receiver.command({"status", "--json"}).second);
-  ASSERT_EQ(status["databases"].size(), 1u);
+  // The status is a survey that is made beside the pipeline, about once a second.
+  nlohmann::json status;
+  for (int i = 0; i < 300; ++i) {
+    status = nlohmann::json::parse(receiver.command({"status", "--json"}).second);
+    ASSERT_EQ(status["databases"].size(), 1u);
+    if (status["databases"][0]["snapshots"].size() == 1u) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
   EXPECT_EQ(status["databases"][0]["snapshots"].size(), 1u);
   EXPECT_EQ(status["databases"][0]["streams"][0]["acknowledged"], agent.position().to_string());
   EXPECT_TRUE(status["databases"][0]["connected"].get<bool>());
