@@ -81,12 +81,12 @@ class Program {
     net::HttpServer http(runtime_.executor(), http_options);
     add_routes(http);
     registry_.before_render([this] { set_tls_gauges(); });
-    if (config_.metrics.listen.port != 0) STELE_CO_CHECK(http.start());
 
     auto sessions = std::make_shared<net::SessionRegistry>();
     Page page(*watch_, clock_, site_names(), config_.page.tls);
     net::HttpServer page_server(runtime_.executor(), page_options(sessions));
     if (config_.page.listen.port != 0) STELE_CO_CHECK(start_page(page, page_server));
+    if (config_.metrics.listen.port != 0) STELE_CO_CHECK(http.start());
     net::ListenerOptions options;
     options.address = config_.listen.to_string();
     options.policy.roles = {net::Role::kAgent, net::Role::kOperator};

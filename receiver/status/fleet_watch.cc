@@ -19,7 +19,6 @@ constexpr Duration kStoredFor = std::chrono::hours(24);
 constexpr Duration kGrowthMin = std::chrono::minutes(30);
 // A snapshot's times and a gap's edges change with no shape; read again this often at the latest.
 constexpr Duration kSurveyAgain = std::chrono::minutes(10);
-constexpr int kSurveyShare = 20;  // at most one part in so many of the thread's time
 constexpr std::size_t kMaxHistoryBytes = 256 << 20;
 
 std::string rpo_file(const std::string& directory) { return directory + "/rpo"; }
@@ -171,31 +170,36 @@ Status FleetWatch::survey(Database& database, Timestamp now) {
   return facts.ok() ? Status() : Status(facts.error().in(database.name.to_string()));
 }
 
-Status FleetWatch::tick(Timestamp now) {
-  Status first;
+Status FleetWatch::survey_changed(Timestamp now) {
   const Instant begin = std::chrono::steady_clock::now();
-  if (begin >= next_survey_) {
-    for (Database* database : keeper_.databases()) {
-      Shape shape;
-      {
-        std::lock_guard lock(database->mutex);
-        for (const auto& [id, ledger] : database->streams) shape.ranges += ledger.empty() ? 0 : 1000 + ledger.ranges().size();
-        shape.snapshots = database->snapshots;
-        shape.facts = database->trust.facts().size();
-        shape.branches = database->trust.branches().size();
-      }
-      {
-        std::lock_guard lock(mutex_);
-        Held& held = held_[database->name];
-        const bool known = held.survey != nullptr || !held.error.empty();
-        if (known && held.shape == shape && now - held.surveyed < kSurveyAgain) continue;
-        held.shape = shape;
-      }
-      if (Status done = survey(*database, now); !done.ok() && first.ok()) first = done;
+  if (begin < next_survey_) return {};
+  Status first;
+  for (Database* database : keeper_.databases()) {
+    Shape shape;
+    {
+      std::lock_guard lock(database->mutex);
+      for (const auto& [id, ledger] : database->streams) shape.ranges += ledger.ranges().size();
+      shape.streams = database->streams.size();
+      shape.snapshots = database->snapshots;
+      shape.facts = database->trust.facts().size();
+      shape.branches = database->trust.branches().size();
     }
-    const Instant end = std::chrono::steady_clock::now();
-    next_survey_ = end + (end - begin) * kSurveyShare;
+    {
+      std::lock_guard lock(mutex_);
+      Held& held = held_[database->name];
+      const bool known = held.survey != nullptr || !held.error.empty();
+      if (known && held.shape == shape && now - held.surveyed < kSurveyAgain) continue;
+      held.shape = shape;
+    }
+    if (Status done = survey(*database, now); !done.ok() && first.ok()) first = done;
   }
+  const Instant end = std::chrono::steady_clock::now();
+  next_survey_ = end + (end - begin) * options_.survey_share;
+  return first;
+}
+
+Status FleetWatch::tick(Timestamp now) {
+  Status first = survey_changed(now);
   if (last_sample_.is_none() || now - last_sample_ >= std::chrono::seconds(RpoHistory::kStepSeconds) || now < last_sample_) {
     if (Status done = sample(now); !done.ok() && first.ok()) first = done;
   }

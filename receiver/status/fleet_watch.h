@@ -26,6 +26,7 @@ class FleetWatch {
     std::uint64_t disk_reserve = 0;
     std::map<std::string, std::string> titles;          ///< of sites
     std::map<std::string, std::uint64_t> limits;        ///< stored bytes a site may have
+    int survey_share = 20;                              ///< reading catalogs takes at most one part in so many of tick()'s time; 0: whatever it takes
     std::string history_directory;                      ///< "": nothing is kept over a restart
     std::function<bool(const DatabaseName&)> connected;
     std::function<void(ReceiverStatus&)> tls_dates;     ///< fills the certificate dates; may be empty
@@ -49,7 +50,7 @@ class FleetWatch {
 
  private:
   struct Shape {
-    std::size_t ranges = 0, snapshots = 0, facts = 0, branches = 0;
+    std::size_t streams = 0, ranges = 0, snapshots = 0, facts = 0, branches = 0;
     bool operator==(const Shape&) const = default;
   };
   struct Held {
@@ -60,6 +61,7 @@ class FleetWatch {
   };
   DatabaseStatus facts_now(Database& database);
   Status survey(Database& database, Timestamp now);
+  Status survey_changed(Timestamp now);
   Status sample(Timestamp now);
 
   Keeper& keeper_;

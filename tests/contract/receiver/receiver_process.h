@@ -32,6 +32,7 @@ class ReceiverProcess {
   std::string get(const std::string& path);
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
   std::string log() const;
+  pid_t pid() const { return pid_; }
   /// The TLS of somebody with this URI.
   std::shared_ptr<net::TlsContext> identity(const std::string& uri);
 

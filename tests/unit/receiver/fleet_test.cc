@@ -39,6 +39,7 @@ struct FleetTest : testing::Test {
     must(rig.open(agent));
     FleetWatch::Options options;
     options.receiver = "shaoguan";
+    options.survey_share = 0;
     options.titles["440000"] = "广东";
     options.connected = [this](const DatabaseName&) { return connected; };
     watch = std::make_unique<FleetWatch>(rig.keeper(), rig.catalog(), options);
