@@ -200,6 +200,11 @@ Result<std::uint32_t> RemoteReader::reserve_timeline(const DatabaseName& databas
   return protocol::read_reserved_timeline(body);
 }
 
+Result<Digest> RemoteReader::put_record(ByteView record) {
+  STELE_TRY(Bytes body, impl_->call(MessageType::kPutRecord, to_bytes(record), MessageType::kStored));
+  return protocol::read_stored(body);
+}
+
 Result<protocol::DatabaseState> RemoteReader::query_database(const DatabaseName& database) {
   STELE_TRY(Bytes body, impl_->call(MessageType::kQueryDatabase, protocol::encode_database(database), MessageType::kDatabaseState));
   return protocol::read_database_state(body);

@@ -86,7 +86,7 @@ Result<Head> decode_head(KeyKind kind, ByteReader& reader) {
   if (head.protection == ProtectionKind::kArgon2id && !is_sane(head.cost)) return damaged("absurd Argon2id parameters");
   const bool must_protect = kind == KeyKind::kRecovery || kind == KeyKind::kAuthority;
   if ((must_protect && head.protection == ProtectionKind::kNone) ||
-      ((kind == KeyKind::kAgent || kind == KeyKind::kReceiver) && head.protection != ProtectionKind::kNone)) {
+      ((kind == KeyKind::kAgent || kind == KeyKind::kReceiver || kind == KeyKind::kRestoreHost) && head.protection != ProtectionKind::kNone)) {
     return damaged("protection that this kind of key does not have");
   }
   return head;
@@ -254,6 +254,10 @@ Result<SecretBytes> encode_receiver_key(const ReceiverKey& key) {
   return encode_file(KeyKind::kReceiver, head_of(key.key, key.label), key.key.seed().view(), nullptr);
 }
 
+Result<SecretBytes> encode_restore_host_key(const RestoreHostKey& key) {
+  return encode_file(KeyKind::kRestoreHost, head_of(key.key, key.label), key.key.seed().view(), nullptr);
+}
+
 Result<RecoveryKey> decode_recovery_key(ByteView bytes, const SecretBytes& passphrase) {
   STELE_TRY(File file, decode_file(bytes));
   if (!has_authority(file.text.kind)) return other_kind(KeyKind::kRecovery, file.text.kind);
@@ -287,6 +291,13 @@ Result<ReceiverKey> decode_receiver_key(ByteView bytes) {
   if (file.text.kind != KeyKind::kReceiver) return other_kind(KeyKind::kReceiver, file.text.kind);
   STELE_TRY(SigningKey key, signing_key(file, file.secret));
   return ReceiverKey{file.head.label, std::move(key)};
+}
+
+Result<RestoreHostKey> decode_restore_host_key(ByteView bytes) {
+  STELE_TRY(File file, decode_file(bytes));
+  if (file.text.kind != KeyKind::kRestoreHost) return other_kind(KeyKind::kRestoreHost, file.text.kind);
+  STELE_TRY(SigningKey key, signing_key(file, file.secret));
+  return RestoreHostKey{file.head.label, std::move(key)};
 }
 
 Result<KeyFileInfo> inspect_key_file(ByteView bytes) {

@@ -15,8 +15,8 @@ namespace stele::crypto {
 // suite this program does not know, kKeyMissing for a protected file without passphrase, kKeyWrong for a wrong
 // passphrase, kConfig for the file of another kind of key.
 
-enum class KeyKind : std::uint8_t { kRecovery = 1, kDrill = 2, kAuthority = 3, kAgent = 4, kReceiver = 5 };
-/// "recovery", "drill", "authority", "agent", "receiver".
+enum class KeyKind : std::uint8_t { kRecovery = 1, kDrill = 2, kAuthority = 3, kAgent = 4, kReceiver = 5, kRestoreHost = 6 };
+/// "recovery", "drill", "authority", "agent", "receiver", "restore-host".
 std::string_view key_kind_name(KeyKind kind);
 
 /// Cost of turning a passphrase into a key. The file carries it; decode refuses more than the limits before any work.
@@ -68,6 +68,12 @@ struct ReceiverKey {
   SigningKey key;
 };
 
+/// A restore host's signing key: signs what it says about its drills; read without a passphrase, mode 0600.
+struct RestoreHostKey {
+  std::string label;
+  SigningKey key;
+};
+
 /// A whole file, newline included. kConfig for a label that is not printable or too long, or an empty passphrase.
 /// kConfig also for a cost outside the limits. A file without protection contains the secret: hence SecretBytes.
 Result<SecretBytes> encode_recovery_key(const RecoveryKey& key, const Protection& protection);
@@ -76,12 +82,14 @@ Result<SecretBytes> encode_drill_key_unprotected(const RecoveryKey& key);
 Result<SecretBytes> encode_authority_key(const AuthorityKey& key, const Protection& protection);
 Result<SecretBytes> encode_agent_key(const AgentKey& key);
 Result<SecretBytes> encode_receiver_key(const ReceiverKey& key);
+Result<SecretBytes> encode_restore_host_key(const RestoreHostKey& key);
 
 /// Recovery and drill keys. The passphrase may be empty for a file that is not protected.
 Result<RecoveryKey> decode_recovery_key(ByteView file, const SecretBytes& passphrase);
 Result<AuthorityKey> decode_authority_key(ByteView file, const SecretBytes& passphrase);
 Result<AgentKey> decode_agent_key(ByteView file);
 Result<ReceiverKey> decode_receiver_key(ByteView file);
+Result<RestoreHostKey> decode_restore_host_key(ByteView file);
 
 /// What a file says without its passphrase.
 struct KeyFileInfo {
@@ -107,10 +115,11 @@ PublicKeyLine public_line_of(const RecoveryKey& key);
 PublicKeyLine public_line_of(const AuthorityKey& key);
 PublicKeyLine public_line_of(const AgentKey& key);
 PublicKeyLine public_line_of(const ReceiverKey& key);
+PublicKeyLine public_line_of(const RestoreHostKey& key);
 Result<std::string> encode_public_key(const PublicKeyLine& key);
 /// Space and newlines around the line are ignored.
 Result<PublicKeyLine> decode_public_key(std::string_view line);
-/// The line's key as a recipient (recovery, drill) or as a verifier (authority, agent); kConfig when it is the other
+/// The line's key as a recipient (recovery, drill) or as a verifier (the others); kConfig when it is the other
 /// sort.
 Result<RecipientKey> as_recipient(const PublicKeyLine& line);
 Result<VerifyKey> as_verify_key(const PublicKeyLine& line);

@@ -11,7 +11,7 @@ namespace stele::crypto {
 namespace {
 
 constexpr std::size_t kChecksumBytes = 8;
-constexpr KeyKind kKinds[] = {KeyKind::kRecovery, KeyKind::kDrill, KeyKind::kAuthority, KeyKind::kAgent, KeyKind::kReceiver};
+constexpr KeyKind kKinds[] = {KeyKind::kRecovery, KeyKind::kDrill, KeyKind::kAuthority, KeyKind::kAgent, KeyKind::kReceiver, KeyKind::kRestoreHost};
 
 Digest checksum(std::string_view prefix, ByteView body) {
   return Hasher(default_suite()).update(as_bytes(prefix)).update(body).finish();
@@ -37,6 +37,8 @@ std::string_view key_kind_name(KeyKind kind) {
       return "agent";
     case KeyKind::kReceiver:
       return "receiver";
+    case KeyKind::kRestoreHost:
+      return "restore-host";
   }
   library_failure("key_kind_name");
 }

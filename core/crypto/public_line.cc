@@ -35,6 +35,10 @@ PublicKeyLine public_line_of(const ReceiverKey& key) {
   return {KeyKind::kReceiver, &key.key.suite(), key.label, to_bytes(key.key.verify_key().bytes())};
 }
 
+PublicKeyLine public_line_of(const RestoreHostKey& key) {
+  return {KeyKind::kRestoreHost, &key.key.suite(), key.label, to_bytes(key.key.verify_key().bytes())};
+}
+
 Result<std::string> encode_public_key(const PublicKeyLine& key) {
   STELE_CHECK(check_key_label(key.label));
   Bytes body;
@@ -85,7 +89,7 @@ Result<VerifyKey> read_authority_key(std::string_view text) {
 }
 
 Result<VerifyKey> as_verify_key(const PublicKeyLine& line) {
-  if (is_recipient(line.kind)) return other_sort(line, "authority, agent or receiver");
+  if (is_recipient(line.kind)) return other_sort(line, "authority, agent, receiver or restore-host");
   return VerifyKey::from(*line.suite, line.public_key);
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/crypto/hash.h"
 #include "core/format/body.h"
+#include "core/format/drill_record.h"
 #include "core/format/extension.h"
 
 namespace stele::format {
@@ -29,7 +30,9 @@ std::string_view record_kind_name(RecordKind kind) {
     case RecordKind::kStatus: return "status";
     case RecordKind::kWithdrawal: return "withdrawal";
     case RecordKind::kEnrolmentRequest: return "enrolment request";
+    default: break;
   }
+  if (kind == kDrillRecordKind) return "drill";
   return "unknown";
 }
 

@@ -61,7 +61,7 @@ class LogSession final : public Session {
   Task<Status> put_record(Bytes body) {
     if (database_ == nullptr) co_return not_asked();
     Database* database = database_;
-    auto work = [this, database, &body] { return context_.keeper.put_record(*database, body); };
+    auto work = [this, database, &body] { return put_agent_record(*database, body); };
     auto stored = co_await on_worker(context_, work);
     if (stored.ok()) answer(MessageType::kStored, protocol::encode_stored(*stored));
     else answer_failure(stored.error());

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "core/config/log.h"
+#include "core/format/drill_record.h"
 #include "receiver/session/session.h"
 
 namespace stele::receiver {
@@ -12,7 +13,7 @@ namespace {
 
 constexpr std::chrono::seconds kSendDeadline{120};
 
-/// An operator lists and reads what the certificate allows.
+/// An operator lists and reads what the certificate allows, and appends drill records.
 class ReadSession final : public Session {
  public:
   using Session::Session;
@@ -38,6 +39,18 @@ class ReadSession final : public Session {
         auto work = [this, &request] { return context_.keeper.read_object(stream_->peer().name, request); };
         auto bytes = co_await on_worker(context_, work);
         co_return co_await reply(MessageType::kObjectData, std::move(bytes));
+      }
+      case MessageType::kPutRecord: {
+        auto database = drilled_database(message.body);
+        if (!database.ok()) {
+          answer_failure(database.error());
+          co_return Status();
+        }
+        auto work = [this, &database, &message] { return context_.keeper.put_record(**database, message.body); };
+        auto stored = co_await on_worker(context_, work);
+        if (stored.ok()) answer(MessageType::kStored, protocol::encode_stored(*stored));
+        else answer_failure(stored.error());
+        co_return Status();
       }
       case MessageType::kSealRuns: {
         STELE_CO_TRY(DatabaseName name, protocol::read_database(message.body));
@@ -67,6 +80,16 @@ class ReadSession final : public Session {
       }
       default: co_return Error{ErrorCode::kProtocol, fmt::format("message of type {} on a read connection", message.type), ""};
     }
+  }
+
+  /// The database of a drill record; of an operator nothing else is kept.
+  Result<Database*> drilled_database(ByteView bytes) {
+    STELE_TRY(const format::SignedRecord record, format::parse_record(bytes));
+    if (record.kind != format::kDrillRecordKind) {
+      return Error{ErrorCode::kUnauthorised, fmt::format("a {} record from {}: an operator appends drill records only", format::record_kind_name(record.kind), stream_->peer().to_string()), ""};
+    }
+    STELE_TRY(const format::DrillRecord drill, format::DrillRecord::read(record));
+    return own_database(drill.database);
   }
 
   /// Large answers are written, not queued: the next request is read when this one is on its way.

@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "core/config/log.h"
+#include "core/format/drill_record.h"
 
 namespace stele::receiver {
 
@@ -127,6 +128,12 @@ Task<void> Session::pace(SiteState& site, std::uint64_t bytes) {
     delay = site.quota.take_bytes(bytes, context_.clock.steady_now());
   }
   if (delay.count() > 0) co_await pause(delay);
+}
+
+Result<Digest> Session::put_agent_record(Database& database, ByteView bytes) {
+  STELE_TRY(const format::SignedRecord record, format::parse_record(bytes));
+  if (record.kind == format::kDrillRecordKind) return Error{ErrorCode::kUnauthorised, "a drill record from an agent", "only an operator's certificate appends those"};
+  return context_.keeper.put_record(database, bytes);
 }
 
 Result<Database*> Session::own_database(const DatabaseName& name) {

@@ -51,6 +51,8 @@ class Session : public std::enable_shared_from_this<Session> {
   [[nodiscard]] net::Task<void> pause(std::chrono::nanoseconds how_long);
   /// Waits as long as the site's rate asks for.
   [[nodiscard]] net::Task<void> pace(SiteState& site, std::uint64_t bytes);
+  /// Keeps a record that an agent sent; kUnauthorised for those that only restore hosts write.
+  Result<Digest> put_agent_record(Database& database, ByteView bytes);
   /// The agent's database, checked against certificate and configuration; nullptr with an error.
   Result<Database*> own_database(const DatabaseName& name);
 

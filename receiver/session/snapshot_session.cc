@@ -92,7 +92,7 @@ class SnapshotSession final : public Session {
   Task<Status> put(MessageType type, Bytes body) {
     auto slot = reserve_slot();
     auto work = [this, type, &body] {
-      return type == MessageType::kPutRecord ? context_.keeper.put_record(*database_, body) : context_.keeper.put_list(*database_, body);
+      return type == MessageType::kPutRecord ? put_agent_record(*database_, body) : context_.keeper.put_list(*database_, body);
     };
     auto stored = co_await on_worker(context_, work);
     if (stored.ok()) fill(slot, MessageType::kStored, protocol::encode_stored(*stored));

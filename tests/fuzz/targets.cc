@@ -7,6 +7,7 @@
 #include "core/config/receiver_config.h"
 #include "core/config/restore_config.h"
 #include "core/crypto/key_file.h"
+#include "core/format/drill_record.h"
 #include "core/format/landed_frame.h"
 #include "core/format/object_names.h"
 #include "core/io/journal.h"
@@ -53,6 +54,8 @@ void record(ByteView bytes) {
   if (auto epoch = EpochRecord::read(*parsed); epoch.ok()) (void)open_epoch(*epoch, keys().recovery).ok();
   (void)Fact::read(*parsed).ok();
   (void)StatusMessage::read(*parsed).ok();
+  (void)DrillRecord::read(*parsed).ok();
+  (void)verify_own_signature(*parsed).ok();
   if (auto manifest = read_manifest(*parsed); manifest.ok()) (void)open_manifest(*manifest, keys().suite, keys().secrets.data).ok();
 }
 
@@ -60,12 +63,12 @@ void record(ByteView bytes) {
 void record_body(ByteView bytes) {
   if (bytes.empty()) return;
   SignedRecord r;
-  r.kind = static_cast<RecordKind>(1 + bytes[0] % 9);
+  r.kind = static_cast<RecordKind>(1 + bytes[0] % 10);
   r.body = to_bytes(bytes.subspan(1));
   const bool fact = Fact::read(r).ok(), status = StatusMessage::read(r).ok(), manifest = read_manifest(r).ok(), branch = BranchRecord::read(r).ok(),
              epoch = EpochRecord::read(r).ok(), list = RecipientList::read(r).ok(), enrolment = Enrolment::read(r).ok(),
-             withdrawal = Withdrawal::read(r).ok(), request = EnrolmentRequest::read(r).ok();
-  must(fact + status + manifest + branch + epoch + list + enrolment + withdrawal + request <= 1, "one body is of one kind");
+             withdrawal = Withdrawal::read(r).ok(), request = EnrolmentRequest::read(r).ok(), drill = DrillRecord::read(r).ok();
+  must(fact + status + manifest + branch + epoch + list + enrolment + withdrawal + request + drill <= 1, "one body is of one kind");
 }
 
 void frame(ByteView bytes) {
@@ -268,7 +271,7 @@ Bytes journal_seed() {
 
 std::span<const FuzzTarget> fuzz_targets() {
   static const FuzzTarget all[] = {
-      {"record", record, {"enrolment", "withdrawal", "recipients", "branch", "epoch", "fact", "status", "manifest", "enrolment_request"}},
+      {"record", record, {"enrolment", "withdrawal", "recipients", "branch", "epoch", "fact", "status", "manifest", "enrolment_request", "drill"}},
       {"record_body", record_body, {"fact", "status", "manifest"}},
       {"frame", frame, {"frames", "landed"}},
       {"run", run, {"run"}},

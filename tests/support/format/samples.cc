@@ -1,5 +1,6 @@
 #include "tests/support/format/samples.h"
 
+#include "core/format/drill_record.h"
 #include "core/format/landed_frame.h"
 #include "tests/support/seeded_random.h"
 
@@ -153,8 +154,19 @@ Result<std::string> read_file_table(ByteView bytes) {
 Result<std::string> read_record(const std::string& name, ByteView bytes, const FormatKeys& keys) {
   STELE_TRY(const SignedRecord record, parse_record(bytes));
   const bool by_authority = name == "enrolment" || name == "withdrawal" || name == "recipients";
-  STELE_CHECK(verify_record(record, (by_authority ? keys.authority : keys.agent).verify_key()));
+  // A drill record is a restore host's, which is a stranger to everybody else.
+  STELE_CHECK(verify_record(record, (by_authority ? keys.authority : name == "drill" ? keys.stranger : keys.agent).verify_key()));
   std::string out = fmt::format("record kind={} suite={} id={}\n", record_kind_name(record.kind), static_cast<int>(record.suite), record.id().hex());
+  if (name == "drill") {
+    STELE_TRY(const auto x, DrillRecord::read(record));
+    out += show(x.database) + fmt::format("drill={} {}..{} outcome={} stream={} snapshot={} target={} reached={} last_commit={} rto={}/{} rpo={}/{} "
+                                          "checks={}+{}+{} report={} note={}\n",
+                                          x.drill.hex(), at(x.started), at(x.finished), drill_outcome_name(x.outcome), x.stream.hex(), x.snapshot.hex(),
+                                          at(x.target), x.reached.to_string(), at(x.last_commit), x.rto, x.rto_target, x.rpo, x.rpo_target, x.passed,
+                                          x.failed, x.skipped, x.report.hex(), x.note);
+    for (const auto& key : x.keys) out += fmt::format("key {} newest epoch {}\n", key.public_key.hex(), at(key.newest_epoch));
+    return out;
+  }
   if (name == "enrolment_request") {
     STELE_TRY(const auto x, EnrolmentRequest::read(record));
     return out + show(x.database) + fmt::format("agent={} created={}\n", to_hex(x.agent_key), at(x.created));
@@ -348,6 +360,28 @@ std::map<std::string, Bytes> make_samples(const FormatKeys& keys) {
   sealed.tablespaces = {{16500, "/srv/fast"}};
   sealed.texts = {{"settings", "max_connections = 200"}, {"collations", "zh_CN.UTF-8 2.36"}};
   out["manifest"] = must(make_manifest(reference, sealed, keys.secrets.data, keys.agent, random)).bytes;
+
+  DrillRecord drill;
+  drill.database = kDatabase;
+  random.fill(drill.drill.view());
+  drill.started = kTime;
+  drill.finished = kTime + Duration(90'000'000);
+  drill.outcome = DrillOutcomeKind::kFailed;
+  drill.stream = stream;
+  drill.snapshot = reference.snapshot;
+  drill.target = kTime + -Duration(3'600'000'000);
+  drill.reached = kStart + 900;
+  drill.last_commit = kTime + -Duration(3'600'000'500);
+  drill.rto = 84'500'000;
+  drill.rpo = 2'000'000;
+  drill.rto_target = 14'400'000'000;
+  drill.rpo_target = 900'000'000;
+  drill.passed = 12;
+  drill.failed = 1;
+  drill.keys.push_back({crypto::hash(keys.suite, keys.drill.public_key().bytes()), kTime});
+  drill.report = random.draw<Digest>();
+  drill.note = "assertion:02_member_has_organisation.sql: 3 rows violate it";
+  out["drill"] = must(drill.sign(keys.stranger)).bytes;
   return out;
 }
 
