@@ -35,6 +35,7 @@ RestoreConfig read_restore(TableReader root) {
       postgres.path("bin_directory", "/usr/lib/postgresql/15/bin", "Where postgres and pg_ctl are.");
   out.postgres.user = postgres.string(
       "user", "postgres", "Operating system user that owns the restored files and runs the server; \"\": the caller.");
+  out.drill = read_drill(root.table("drill", "Restores that are tried, checked and thrown away (`stele-restore drill`)."));
   out.log = read_log(root.table("log", "The program's log."), "stele-restore");
   return out;
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/config/drill_config.h"
 #include "core/config/receiver_config.h"
 #include "core/config/sections.h"
 
@@ -25,6 +26,7 @@ struct RestoreConfig {
 
   std::filesystem::path work_directory;  ///< restore state: newest heads seen, staged WAL
   int parallelism = 0;                   ///< 0: one worker for each core
+  DrillConfig drill;
   log::Options log;
 
   std::vector<std::filesystem::path> secret_files() const;

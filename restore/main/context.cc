@@ -128,6 +128,22 @@ Result<std::vector<std::uint32_t>> Context::reserve_timeline(const StoreCatalog&
   return taken;
 }
 
+Result<std::vector<std::string>> Context::append_record(ByteView record) {
+  std::vector<std::string> kept;
+  Error failed{ErrorCode::kUsage, "a store directory is only read: drill records go to receivers", ""};
+  for (const auto& receiver : receivers_) {
+    auto id = receiver->put_record(record);
+    if (id.ok()) {
+      kept.push_back(receiver->receiver());
+      continue;
+    }
+    failed = id.error().in(fmt::format("receiver {}", receiver->receiver()));
+    log::warning("a receiver did not take the drill record", {{"receiver", receiver->receiver()}, {"error", id.error().to_string()}});
+  }
+  if (kept.empty()) return failed;
+  return kept;
+}
+
 Status Context::check_known_heads(const StoreCatalog& catalog) {
   if (config_.work_directory.empty()) return {};
   const std::string path = fmt::format("{}/heads-{}-{}", config_.work_directory.string(), catalog.database().site, catalog.database().database);

@@ -54,6 +54,10 @@ class Context {
   /// The next timeline number at every receiver (reserved there durably) or from what the store knows: numbers that must look taken.
   Result<std::vector<std::uint32_t>> reserve_timeline(const StoreCatalog& catalog, const recovery::Plan& plan);
 
+  /// Appends a drill record at every receiver of the configuration; gives the names of those that have it. kUsage for a store directory,
+  /// which is only read; else the last error when none has it.
+  Result<std::vector<std::string>> append_record(ByteView record);
+
   /// The newest ends seen here before (TRUST.md section 3): kGap naming what is missing when this store ends earlier, unless it is accepted.
   Status check_known_heads(const StoreCatalog& catalog);
 

@@ -16,7 +16,7 @@ namespace {
 
 struct Options {
   std::string directory = ".", name, label, authority;
-  bool drill = false, no_passphrase = false;
+  bool drill = false, restore_host = false, no_passphrase = false;
   int passphrase_fd = -1;
 };
 
@@ -31,6 +31,19 @@ Result<Written> write_pair(const std::string& directory, const std::string& name
   STELE_CHECK(write_new_file(out.key_file, key.view(), true));
   STELE_CHECK(write_new_file(out.public_file, as_bytes(text + "\n"), false));
   return out;
+}
+
+Result<int> keygen_restore_host(const Options& options, bool json) {
+  if (options.drill || !options.authority.empty()) return Error{ErrorCode::kUsage, "--restore-host makes a signing key: no --drill, no --authority", ""};
+  crypto::SodiumRandom random;
+  io::PosixFileSystem fs;
+  STELE_CHECK(io::make_directories_durably(fs, options.directory));
+  const crypto::RestoreHostKey key{options.label, crypto::SigningKey::generate(crypto::default_suite(), random)};
+  STELE_TRY(const crypto::SecretBytes file, crypto::encode_restore_host_key(key));
+  STELE_TRY(const Written w, write_pair(options.directory, options.name.empty() ? "restore-host" : options.name, file, crypto::public_line_of(key)));
+  print(json ? nlohmann::json{{"keys", {{{"kind", w.kind}, {"key_file", w.key_file}, {"public_file", w.public_file}, {"public", w.public_line}, {"public_key", w.public_hex}}}}}.dump() + "\n"
+             : fmt::format("{} key: {} (stays on this host), public half, for those who read its reports: {}\n  {}\n", w.kind, w.key_file, w.public_file, w.public_line));
+  return 0;
 }
 
 Result<crypto::VerifyKey> read_authority(const std::string& path) {
@@ -105,11 +118,13 @@ Command add_keygen(CLI::App& app, const cli::Common& common) {
   command->add_option("--label", options->label, "For people, up to 64 characters, e.g. \"440000 safe 2\"");
   command->add_option("--authority", options->authority, "An existing authority's public key file; no new authority is made")->type_name("FILE");
   command->add_flag("--drill", options->drill, "A drill key: for an isolated drill host, not for the safe");
+  command->add_flag("--restore-host", options->restore_host, "This host's signing key for drill reports and records; nothing is opened with it");
   command->add_flag("--no-passphrase", options->no_passphrase, "With --drill: the file is not protected by a passphrase");
   command->add_option("--passphrase-fd", options->passphrase_fd, "Read the passphrases from this file descriptor, one a line")->type_name("N");
   cli::add_examples(*command, {"stele-restore keygen --directory /media/safe1 --label \"440000 safe 1\"",
-                               "stele-restore keygen --directory /media/safe2 --authority /media/safe1/authority.pub --label \"440000 safe 2\""});
-  return [options, &common] { return keygen(*options, common.json); };
+                               "stele-restore keygen --directory /media/safe2 --authority /media/safe1/authority.pub --label \"440000 safe 2\"",
+                               "stele-restore keygen --restore-host --directory /etc/stele/keys --label \"drill host 1\""});
+  return [options, &common] { return options->restore_host ? keygen_restore_host(*options, common.json) : keygen(*options, common.json); };
 }
 
 }  // namespace stele::restore

@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "restore/catalog/drills.h"
 #include "restore/main/commands.h"
 #include "restore/main/context.h"
 #include "restore/main/output.h"
@@ -34,11 +35,13 @@ Command add_list(CLI::App& app, const cli::Common& common) {
       }
       std::vector<Problem> problems = (*catalog)->problems();
       if (Status known = context->check_known_heads(**catalog); !known.ok()) problems.push_back({database.to_string(), known.error()});
+      const std::vector<StoredDrill> drills = read_drills(context->objects(), database, problems);
       const recovery::Survey survey = recovery::survey((*catalog)->facts());
       nlohmann::json one = to_json(survey, (*catalog)->facts());
       one["problems"] = to_json(problems);
+      one["drills"] = to_json(drills);
       all.push_back(std::move(one));
-      text += describe(survey, (*catalog)->facts()) + describe(problems) + "\n";
+      text += describe(survey, (*catalog)->facts()) + describe(drills) + describe(problems) + "\n";
       code = std::max(code, exit_code_of(problems));
     }
     if (databases.empty()) text = "the store holds no database\n";

@@ -150,6 +150,39 @@ std::string describe(const std::vector<Problem>& problems) {
   return out;
 }
 
+json to_json(const std::vector<StoredDrill>& drills) {
+  json out = json::array();
+  for (const StoredDrill& d : drills) {
+    const format::DrillRecord& r = d.record;
+    const auto seconds = [](std::uint64_t micros) { return micros == 0 ? json(nullptr) : json(static_cast<double>(micros) / 1e6); };
+    out.push_back({{"id", r.drill.hex()}, {"started", time_json(r.started)}, {"finished", time_json(r.finished)}, {"outcome", format::drill_outcome_name(r.outcome)},
+                   {"target", time_json(r.target)}, {"reached_lsn", r.reached.to_string()}, {"last_commit", time_json(r.last_commit)}, {"snapshot", r.snapshot.hex()},
+                   {"rto_seconds", seconds(r.rto)}, {"rpo_seconds", seconds(r.rpo)}, {"rto_target_seconds", seconds(r.rto_target)}, {"rpo_target_seconds", seconds(r.rpo_target)},
+                   {"checks", {{"passed", r.passed}, {"failed", r.failed}, {"skipped", r.skipped}}}, {"report", r.report.hex()}, {"note", r.note}, {"signer", to_hex(d.signer)}});
+  }
+  return out;
+}
+
+std::string describe(const std::vector<StoredDrill>& drills) {
+  if (drills.empty()) return "no drill on record\n";
+  std::string out;
+  const auto line = [&](std::string_view label, const StoredDrill& d) {
+    const format::DrillRecord& r = d.record;
+    const auto time = [](std::uint64_t micros) { return config::format_duration(Duration(static_cast<std::int64_t>(micros))); };
+    out += fmt::format("{} {} {}", label, to_iso8601(r.finished), format::drill_outcome_name(r.outcome));
+    if (r.rto != 0) out += fmt::format(", RTO {} (target {}), RPO {} (target {})", time(r.rto), time(r.rto_target), time(r.rpo), time(r.rpo_target));
+    out += fmt::format(", by host key {}{}\n", to_hex(d.signer).substr(0, 12), r.note.empty() ? "" : ": " + r.note);
+  };
+  line("last drill", drills.back());
+  if (drills.back().record.outcome == format::DrillOutcomeKind::kPassed) return out;
+  for (auto it = drills.rbegin(); it != drills.rend(); ++it) {
+    if (it->record.outcome != format::DrillOutcomeKind::kPassed) continue;
+    line("last drill that passed", *it);
+    return out;
+  }
+  return out + "no drill on record passed\n";
+}
+
 int exit_code_of(const std::vector<Problem>& problems) {
   for (const Problem& p : problems) {
     if (exit_code(p.error.code) == 4) return 4;

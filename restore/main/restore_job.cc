@@ -38,27 +38,14 @@ Result<std::string> own_program() {
   return path.string();
 }
 
-class Job {
+}  // namespace
+
+class RestoreJob::Impl {
  public:
-  Job(const cli::Common& common, const RunOptions& options) : common_(common), options_(options) {}
+  Impl(const cli::Common& common, const RunOptions& options) : common_(common), options_(options), begin_(clock_.steady_now()) {}
 
-  Result<RunReport> run() {
-    begin_ = clock_.steady_now();
-    STELE_CHECK(decide());
-    STELE_CHECK(write_files());
-    STELE_CHECK(write_log());
-    STELE_CHECK(configure_server());
-    report_.seconds_total = seconds();
-    if (options_.start) STELE_CHECK(start_server());
-    return std::move(report_);
-  }
-
- private:
-  double seconds() { return std::chrono::duration<double>(clock_.steady_now() - begin_).count(); }
-
-  /// Everything that can be refused, before anything is written.
   Status decide() {
-    STELE_TRY(const recovery::Target target, to_target(options_.target));
+    STELE_TRY(recovery::Target target, to_target(options_.target));
     TablespaceOptions places = options_.places;
     for (const std::string& text : options_.tablespaces) {
       STELE_TRY(auto pair, parse_tablespace_option(text));
@@ -72,18 +59,76 @@ class Job {
     STELE_CHECK(context_->check_known_heads(*catalog_));
     reader_ = std::make_unique<LogReader>(*catalog_, context_->keys());
     DecodingLogIndex index(*catalog_, *reader_);
+    if (options_.choose_target) {
+      STELE_TRY(target, options_.choose_target(catalog_->facts()));
+    }
     STELE_TRY(report_.plan, plan_restore(*catalog_, target, to_plan_options(options_.target), &index));
     report_.facts.database = database;
     report_.problems = catalog_->problems();
     STELE_TRY(snapshot_, SnapshotReader::open(*catalog_, context_->keys(), report_.plan.snapshot.id, context_->workers()));
     STELE_TRY(report_.tablespaces, map_tablespaces(snapshot_->sealed().tablespaces, places, report_.directory));
     STELE_CHECK(check_space());
-    if (options_.start) {
+    if (options_.start || options_.side_instance) {
       STELE_TRY(installation_, find_installation(context_->fs(), runner_, static_cast<int>(snapshot_->sealed().server_version), context_->config().postgres.bin_directory.string()));
     }
     STELE_TRY(user_, choose_user(context_->config().postgres.user, report_.directory));
-    if (!common_.json) std::fputs(describe(report_.plan).c_str(), stderr);
+    report_.seconds_plan = seconds();
     return {};
+  }
+
+  Status write() {
+    STELE_CHECK(write_files());
+    STELE_CHECK(write_log());
+    STELE_CHECK(configure_server());
+    report_.seconds_total = seconds();
+    return {};
+  }
+
+  Status start() {
+    STELE_TRY(auto process, recover_to_end(server_options(), {}));
+    report_.started = true;
+    // Recovery is over: PostgreSQL has its own log now.
+    if (options_.action == "promote") {
+      std::error_code ec;
+      std::filesystem::remove_all(report_.staging, ec);
+      if (!ec) report_.staging.clear();
+    }
+    report_.seconds_recovery = seconds() - report_.seconds_total;
+    report_.seconds_total = seconds();
+    return {};
+  }
+
+  ServerOptions server_options() const {
+    ServerOptions server;
+    server.installation = *installation_;
+    server.user = user_;
+    server.data_directory = report_.directory;
+    server.log_file = report_.directory + ".log";
+    server.port = report_.configuration.port;
+    server.role = options_.role;
+    server.detached = true;
+    return server;
+  }
+
+  Result<std::unique_ptr<ServerProcess>> recover_to_end(const ServerOptions& server, WaitOptions wait) {
+    if (wait.cancelled == nullptr) wait.cancelled = options_.cancelled;
+    STELE_TRY(auto process, recover(context_->fs(), runner_, server, wait));
+    STELE_TRY(report_.recovery, process->log());
+    return process;
+  }
+
+  RunReport report_;
+  std::unique_ptr<Context> context_;
+  PosixProcessRunner runner_;
+  std::unique_ptr<StoreCatalog> catalog_;
+  std::unique_ptr<SnapshotReader> snapshot_;
+
+ private:
+  double seconds() { return std::chrono::duration<double>(clock_.steady_now() - begin_).count(); }
+
+  Status stopped() const {
+    if (options_.cancelled == nullptr || !options_.cancelled->load(std::memory_order_relaxed)) return {};
+    return Error{ErrorCode::kCancelled, "stopped", ""};
   }
 
   /// Each file system gets what will be written to it; directories on one file system are counted together.
@@ -98,6 +143,13 @@ class Job {
       }
       bytes[place] += e.size;
     }
+    bytes[report_.directory] += options_.extra_bytes;
+    for (const auto& [place, need] : bytes) report_.bytes_needed += need;
+    if (options_.max_bytes != 0 && report_.bytes_needed > options_.max_bytes) {
+      return Error{ErrorCode::kDiskFull,
+                   fmt::format("the restore may take {}, it needs {} ({} bytes)", config::format_bytes(options_.max_bytes), config::format_bytes(report_.bytes_needed), report_.bytes_needed),
+                   "raise the limit; nothing was written"};
+    }
     for (const auto& [place, need] : bytes) STELE_CHECK(check_free_space(place, need));
     return {};
   }
@@ -107,14 +159,24 @@ class Job {
     {
       SharedProgress progress("restore files", snapshot_->raw_bytes(), clock_);
       STELE_CHECK(snapshot_->read_files(
-          context_->workers(), [&](std::size_t file, std::uint64_t offset, ByteView bytes) { return directory_->write_file(file, offset, bytes); },
+          context_->workers(),
+          [&](std::size_t file, std::uint64_t offset, ByteView bytes) -> Status {
+            STELE_CHECK(stopped());
+            const Instant begin = clock_.steady_now();
+            Status written = directory_->write_file(file, offset, bytes);
+            write_nanos_ += (clock_.steady_now() - begin).count();
+            return written;
+          },
           [&](std::uint64_t done) { progress(done); }));
     }
+    const Instant sync = clock_.steady_now();
     STELE_CHECK(directory_->finish_files(snapshot_->sealed().backup_label));
+    report_.seconds_write = static_cast<double>(write_nanos_) / 1e9 / static_cast<double>(context_->workers()) +
+                            std::chrono::duration<double>(clock_.steady_now() - sync).count();
     report_.files = snapshot_->files().size();
     report_.file_bytes = snapshot_->raw_bytes();
     report_.stored_bytes_read = snapshot_->fetcher().bytes_read();
-    report_.seconds_files = seconds();
+    report_.seconds_files = seconds() - report_.seconds_plan;
     for (std::vector<Problem> more : {snapshot_->problems(), snapshot_->fetcher().take_problems()}) report_.problems.insert(report_.problems.end(), more.begin(), more.end());
     if (!directory_->extra_files().empty()) report_.extra_directory = extra_files_path(report_.directory);
     return {};
@@ -122,11 +184,15 @@ class Job {
 
   Status write_log() {
     report_.staging = staging_path(report_.directory);
-    STELE_TRY(const std::vector<std::uint32_t> reserved, context_->reserve_timeline(*catalog_, report_.plan));
+    const double begin = seconds();
+    std::vector<std::uint32_t> reserved;
+    if (!options_.side_instance) {
+      STELE_TRY(reserved, context_->reserve_timeline(*catalog_, report_.plan));
+    }
     SharedProgress progress("restore log", report_.plan.log_raw_bytes, clock_);
     STELE_CHECK(stage_wal(*catalog_, *reader_, report_.plan, reserved, report_.staging, context_->workers(), [&](std::uint64_t done) { progress(done); }));
-    report_.seconds_log = seconds() - report_.seconds_files;
-    return {};
+    report_.seconds_log = seconds() - begin;
+    return stopped();
   }
 
   Status configure_server() {
@@ -148,7 +214,7 @@ class Job {
       if (text.name.starts_with(kSetting)) source.settings.push_back({text.name.substr(kSetting.size()), text.text});
     }
     source.extra_files = directory_->extra_files();
-    ConfigurationOptions configuration;
+    ConfigurationOptions configuration = options_.configuration;
     if (options_.port != 0) configuration.port = options_.port;
     STELE_TRY(report_.configuration, configure(context_->fs(), report_.directory, settings, source, configuration, installation_ ? &*installation_ : nullptr));
     for (const std::string& path : {report_.directory, report_.staging}) STELE_CHECK(give_tree_to(user_, path));
@@ -160,46 +226,38 @@ class Job {
     return directory_->complete(owner);
   }
 
-  Status start_server() {
-    ServerOptions server;
-    server.installation = *installation_;
-    server.user = user_;
-    server.data_directory = report_.directory;
-    server.log_file = report_.directory + ".log";
-    server.port = report_.configuration.port;
-    server.detached = true;
-    WaitOptions wait;
-    STELE_TRY(auto process, recover(context_->fs(), runner_, server, wait));
-    STELE_TRY(report_.recovery, process->log());
-    report_.started = true;
-    // Recovery is over: PostgreSQL has its own log now.
-    if (options_.action == "promote") {
-      std::error_code ec;
-      std::filesystem::remove_all(report_.staging, ec);
-      if (!ec) report_.staging.clear();
-    }
-    report_.seconds_recovery = seconds() - report_.seconds_total;
-    report_.seconds_total = seconds();
-    return {};
-  }
-
   const cli::Common& common_;
   const RunOptions& options_;
   SystemClock clock_;
   Instant begin_;
-  PosixProcessRunner runner_;
-  RunReport report_;
-  std::unique_ptr<Context> context_;
-  std::unique_ptr<StoreCatalog> catalog_;
+  std::atomic<std::int64_t> write_nanos_{0};
   std::unique_ptr<LogReader> reader_;
-  std::unique_ptr<SnapshotReader> snapshot_;
   std::unique_ptr<DataDirectory> directory_;
   std::optional<Installation> installation_;
   OsUser user_;
 };
 
-}  // namespace
+RestoreJob::RestoreJob(const cli::Common& common, const RunOptions& options) : impl_(std::make_unique<Impl>(common, options)) {}
+RestoreJob::~RestoreJob() = default;
+Status RestoreJob::decide() { return impl_->decide(); }
+Status RestoreJob::write() { return impl_->write(); }
+Status RestoreJob::start() { return impl_->start(); }
+ServerOptions RestoreJob::server_options() const { return impl_->server_options(); }
+Result<std::unique_ptr<ServerProcess>> RestoreJob::recover_to_end(const ServerOptions& server, WaitOptions wait) { return impl_->recover_to_end(server, std::move(wait)); }
+const RunReport& RestoreJob::report() const { return impl_->report_; }
+const format::ManifestSealed& RestoreJob::snapshot() const { return impl_->snapshot_->sealed(); }
+const format::ManifestReference& RestoreJob::manifest() const { return impl_->snapshot_->manifest().reference; }
+const StoreCatalog& RestoreJob::catalog() const { return *impl_->catalog_; }
+Context& RestoreJob::context() { return *impl_->context_; }
+ProcessRunner& RestoreJob::runner() { return impl_->runner_; }
 
-Result<RunReport> run_restore(const cli::Common& common, const RunOptions& options) { return Job(common, options).run(); }
+Result<RunReport> run_restore(const cli::Common& common, const RunOptions& options) {
+  RestoreJob job(common, options);
+  STELE_CHECK(job.decide());
+  if (!common.json) std::fputs(describe(job.report().plan).c_str(), stderr);
+  STELE_CHECK(job.write());
+  if (options.start) STELE_CHECK(job.start());
+  return job.report();
+}
 
 }  // namespace stele::restore

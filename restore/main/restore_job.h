@@ -1,8 +1,12 @@
 #pragma once
 
+#include <atomic>
+#include <functional>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 
 #include "restore/apply/data_directory.h"
+#include "restore/fetch/log_reader.h"
 #include "restore/main/context.h"
 #include "restore/main/target_options.h"
 #include "restore/postgres/recovery_setup.h"
@@ -10,7 +14,7 @@
 
 namespace stele::restore {
 
-/// `run` as the operator gave it.
+/// `run` as the operator gave it, and what other users of a restore (extract, drills) add.
 struct RunOptions {
   StoreOptions store;
   TargetOptions target;
@@ -18,8 +22,17 @@ struct RunOptions {
   bool start = false;
   int port = 0;
   std::string action = "promote";
+  std::string role = "postgres";         ///< a superuser of the database, for questions to a private server
   std::vector<std::string> tablespaces;  ///< OID=DIR
   TablespaceOptions places;              ///< root and original
+
+  // Not of the command line.
+  bool side_instance = false;          ///< never serves: no timeline number is reserved for it
+  ConfigurationOptions configuration;  ///< `port` above wins
+  const std::atomic<bool>* cancelled = nullptr;  ///< true: give up soon with kCancelled
+  /// The target, where it depends on what the store holds; otherwise `target` counts.
+  std::function<Result<recovery::Target>(const recovery::Facts&)> choose_target;
+  std::uint64_t extra_bytes = 0, max_bytes = 0;  ///< needed beside files and log; what all may take, 0: what is free
 };
 
 /// What was done.
@@ -33,14 +46,52 @@ struct RunReport {
   std::vector<Problem> problems;
   bool started = false;
   std::optional<RecoveryLog> recovery;  ///< with --start
-  double seconds_files = 0, seconds_log = 0, seconds_total = 0, seconds_recovery = 0;
+  double seconds_plan = 0, seconds_files = 0, seconds_log = 0, seconds_total = 0, seconds_recovery = 0;
+  double seconds_write = 0;        ///< of `seconds_files`: what the workers spent in writes, over their number, and the syncs
+  std::uint64_t bytes_needed = 0;  ///< that the file systems must have
 
   nlohmann::json to_json() const;
   std::string to_text() const;
 };
 
-/// The whole restore: plan, refuse or write, configure, and start when asked. Nothing is written before everything that can be refused was
-/// looked at; what fails later leaves the marker and no global/pg_control.
+/// One restore in steps, so that others can stand between them: `decide`, `write`, then `start`, or a server of the caller's own by
+/// `server_options` and `recover_to_end`. After an error of `write` the marker stands and there is no global/pg_control. One thread.
+class RestoreJob {
+ public:
+  /// Both outlive the job.
+  RestoreJob(const cli::Common& common, const RunOptions& options);
+  ~RestoreJob();
+
+  /// Everything that can be refused: place, target, keys, snapshot, tablespaces, room, PostgreSQL's programs (where `start` or
+  /// `side_instance` say that a server will be wanted). Nothing is written.
+  Status decide();
+  /// Files, log, settings, global/pg_control.
+  Status write();
+  /// Starts a detached server as the configuration files say.
+  Status start();
+
+  /// How the restored server is started, detached. To be changed (private_directory, settings) and given to recover_to_end.
+  ServerOptions server_options() const;
+  /// `recover`; the report gets what the server's log says.
+  Result<std::unique_ptr<ServerProcess>> recover_to_end(const ServerOptions& server, WaitOptions wait = {});
+
+  /// After decide().
+  const RunReport& report() const;
+  /// What the snapshot's manifest says in private: server version, texts, system identifier. After decide().
+  const format::ManifestSealed& snapshot() const;
+  /// The clear part of the same manifest.
+  const format::ManifestReference& manifest() const;
+  const StoreCatalog& catalog() const;
+  Context& context();
+  ProcessRunner& runner();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// All steps of `run`. Nothing is written before everything that can be refused was looked at; what fails later leaves the marker and no
+/// global/pg_control.
 Result<RunReport> run_restore(const cli::Common& common, const RunOptions& options);
 
 }  // namespace stele::restore

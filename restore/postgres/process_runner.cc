@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -19,6 +20,7 @@ namespace stele::restore {
 namespace {
 
 constexpr std::size_t kMaxOutput = 1 << 20;
+constexpr int kNotIsolated = 125;
 
 class Descriptor {
  public:
@@ -34,11 +36,37 @@ class Descriptor {
   int fd_;
 };
 
+/// What a process without privileges writes into its new user namespace: it stays who it is.
+struct IdentityMap {
+  std::string users, groups;
+};
+
+bool write_proc(const char* path, const char* text, std::size_t size) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  bool good = write(fd, text, size) == static_cast<ssize_t>(size);
+  close(fd);
+  return good;
+}
+
+/// A new network namespace has a loopback interface that is down, and nothing else. Safe between fork and exec.
+bool isolate(const IdentityMap& map) {
+  if (unshare(CLONE_NEWNET) != 0) {
+    if (errno != EPERM || geteuid() == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return false;
+    if (!write_proc("/proc/self/setgroups", "deny", 4) ||
+        !write_proc("/proc/self/uid_map", map.users.data(), map.users.size()) ||
+        !write_proc("/proc/self/gid_map", map.groups.data(), map.groups.size()))
+      return false;
+  }
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+}
+
 /// Only calls that are safe between fork and exec in a program with threads: everything is prepared by the caller.
 [[noreturn]] void become(char* const* argv, char* const* env, int in, int out, int err, const OsUser& user,
-                         bool detached, int death_signal, pid_t parent) {
+                         const IdentityMap* isolated, bool detached, int death_signal, pid_t parent) {
   if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(126);
   syscall(SYS_close_range, 3U, ~0U, 0U);  // an old kernel says ENOSYS: then close-on-exec must do
+  if (isolated != nullptr && !isolate(*isolated)) _exit(kNotIsolated);
   if (user.change &&
       (setgroups(user.groups.size(), user.groups.data()) != 0 || setgid(user.gid) != 0 || setuid(user.uid) != 0))
     _exit(126);
@@ -73,10 +101,14 @@ Result<pid_t> spawn(const ProcessSpec& spec, int out, int err, int death_signal)
   for (const auto& a : spec.argv) args.push_back(const_cast<char*>(a.c_str()));
   args.push_back(nullptr);
   if (access(spec.argv[0].c_str(), X_OK) != 0) return system_error("start", spec.argv[0], errno);
+  IdentityMap map{fmt::format("{0} {0} 1", geteuid()), fmt::format("{0} {0} 1", getegid())};
   pid_t parent = getpid();
   pid_t pid = fork();
   if (pid < 0) return system_error("start", spec.argv[0], errno);
-  if (pid == 0) become(args.data(), env.data(), in.get(), out, err, spec.user, spec.detached, death_signal, parent);
+  if (pid == 0) {
+    become(args.data(), env.data(), in.get(), out, err, spec.user, spec.isolated ? &map : nullptr, spec.detached,
+           death_signal, parent);
+  }
   return pid;
 }
 
@@ -133,6 +165,19 @@ class PosixChild final : public ChildProcess {
 
 std::string ProcessEnd::to_string() const {
   return signal != 0 ? fmt::format("signal {}", signal) : fmt::format("exit code {}", exit_code);
+}
+
+Status check_isolation(ProcessRunner& runner, const OsUser& user) {
+  ProcessSpec spec;
+  spec.argv = {"/bin/true"};
+  spec.user = user;
+  spec.isolated = true;
+  STELE_TRY(ProcessOutput done, runner.run(spec, std::chrono::seconds(30)));
+  if (done.end.ok()) return {};
+  return Error{ErrorCode::kUnauthorised,
+               fmt::format("make a network namespace for the restored server: {}",
+                           done.end.exit_code == kNotIsolated ? "this host does not allow it" : done.end.to_string()),
+               "run this as root, or allow unprivileged user namespaces; without isolation nothing is started"};
 }
 
 Result<ProcessOutput> PosixProcessRunner::run(const ProcessSpec& spec, Duration timeout) {

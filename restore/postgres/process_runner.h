@@ -29,6 +29,9 @@ struct ProcessSpec {
   std::vector<std::pair<std::string, std::string>> environment;
   std::string
       output_file;  ///< `start` only: standard output and error are appended here; created with mode 0600 for `user`
+  bool isolated = false;  ///< in a network namespace of its own: no interface is up and no route exists, so only unix
+                          ///< sockets in reachable directories work; and nothing it executes gains privileges. See
+                          ///< check_isolation
   bool detached = false;  ///< `start` only: survives the caller; otherwise the kernel sends it SIGQUIT when the
                           ///< starting *thread* ends
 };
@@ -67,6 +70,10 @@ class ProcessRunner {
   virtual Result<ProcessOutput> run(const ProcessSpec& spec, Duration timeout) = 0;
   virtual Result<std::unique_ptr<ChildProcess>> start(const ProcessSpec& spec) = 0;
 };
+
+/// Whether this host lets `user` have a network namespace of its own: root may, others where unprivileged user
+/// namespaces are allowed. Starts a small program to find out. kUnauthorised with a hint.
+Status check_isolation(ProcessRunner& runner, const OsUser& user);
 
 /// The host's processes.
 class PosixProcessRunner final : public ProcessRunner {

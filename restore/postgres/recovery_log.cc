@@ -14,6 +14,7 @@ constexpr std::size_t kMaxLog = 4 << 20;
 
 struct Entry {
   pid_t pid = 0;
+  std::optional<Timestamp> time;
   std::string_view severity;
   std::string message;
   std::string detail;
@@ -41,8 +42,17 @@ std::optional<Position> position_after(std::string_view text, std::string_view s
   return p.ok() ? std::optional(*p) : std::nullopt;
 }
 
-/// "2026-11-23 16:14:17.123 UTC [123] LOG:  text": pid and what follows it.
-bool split_prefix(std::string_view line, pid_t& pid, std::string_view& rest) {
+/// "2026-11-23 16:14:17.123 UTC"; other zones are not read: their names say nothing certain.
+std::optional<Timestamp> log_time(std::string_view text) {
+  constexpr std::string_view kZone = " UTC";
+  if (!text.ends_with(kZone)) return std::nullopt;
+  text.remove_suffix(kZone.size());
+  auto time = parse_timestamp(std::string(text) + "Z");
+  return time.ok() ? std::optional(*time) : std::nullopt;
+}
+
+/// "2026-11-23 16:14:17.123 UTC [123] LOG:  text": time, pid and what follows it.
+bool split_prefix(std::string_view line, std::optional<Timestamp>& time, pid_t& pid, std::string_view& rest) {
   if (line.empty() || line[0] < '0' || line[0] > '9') return false;
   auto open = line.find(" [");
   if (open == std::string_view::npos || open > 60) return false;
@@ -50,6 +60,7 @@ bool split_prefix(std::string_view line, pid_t& pid, std::string_view& rest) {
   if (close == std::string_view::npos) return false;
   auto number = number_at<int>(line.substr(open + 2, close - open - 2));
   if (!number) return false;
+  time = log_time(line.substr(0, open));
   pid = *number;
   rest = line.substr(close + 2);
   return true;
@@ -68,10 +79,11 @@ std::vector<Entry> read_entries(std::string_view text) {
     }
     open = nullptr;
     pid_t pid = 0;
+    std::optional<Timestamp> time;
     std::string_view rest;
-    if (!split_prefix(line, pid, rest)) {
+    if (!split_prefix(line, time, pid, rest)) {
       // Before logging is set up PostgreSQL writes "postgres: could not ...".
-      if (line.starts_with("postgres: ")) entries.push_back({0, "FATAL", std::string(line.substr(10)), ""});
+      if (line.starts_with("postgres: ")) entries.push_back({0, {}, "FATAL", std::string(line.substr(10)), ""});
       continue;
     }
     auto colon = rest.find(":  ");
@@ -79,7 +91,7 @@ std::vector<Entry> read_entries(std::string_view text) {
     std::string_view word = rest.substr(0, colon), message = rest.substr(colon + 3);
     auto severity = std::find(kSeverities.begin(), kSeverities.end(), word);
     if (severity != kSeverities.end()) {
-      entries.push_back({pid, *severity, std::string(message), ""});
+      entries.push_back({pid, time, *severity, std::string(message), ""});
       open = &entries.back().message;
     } else if (word == "DETAIL" && !entries.empty() && entries.back().pid == pid) {
       entries.back().detail = message;
@@ -150,9 +162,15 @@ StartProblem classify(const Entry& e) {
 
 void read_milestones(const Entry& e, RecoveryLog& log) {
   std::string_view m = e.message;
-  if (auto p = position_after(m, "redo starts at ")) log.redo_start = p;
+  if (auto p = position_after(m, "redo starts at ")) {
+    log.redo_start = p;
+    log.redo_started = e.time;
+  }
   if (auto p = position_after(m, "consistent recovery state reached at ")) log.consistent_at = p;
-  if (auto p = position_after(m, "redo done at ")) log.redo_done = p;
+  if (auto p = position_after(m, "redo done at ")) {
+    log.redo_done = p;
+    log.redo_ended = e.time;
+  }
   if (m.starts_with("recovery stopping ")) {
     log.target_reached = true;
     log.stopping = m;

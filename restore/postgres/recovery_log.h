@@ -47,6 +47,7 @@ struct RecoveryLog {
   bool archive_recovery_complete = false;
   bool ready = false;  ///< "database system is ready to accept connections" (not "read-only")
   bool ready_read_only = false;
+  std::optional<Timestamp> redo_started, redo_ended;  ///< this host's clock; only where log_timezone is UTC
   std::string last_transaction_time;  ///< PostgreSQL's text, "2026-11-23 15:33:45.123456+00"; empty: none was replayed
   StartProblem problem = StartProblem::kNone;
   std::string reason;                     ///< message (and detail) of the line that ended the server, one line

@@ -66,6 +66,7 @@ std::vector<std::string> command_line(const ServerOptions& options) {
     set("log_destination", "stderr");
     set("lc_messages", "C");
     set("log_line_prefix", "%m [%p] ");
+    set("log_timezone", "UTC");
     set("log_error_verbosity", "default");
     set("log_min_messages", "info");
   }
@@ -86,6 +87,7 @@ Result<std::unique_ptr<ServerProcess>> ServerProcess::start(io::FileSystem& fs, 
   spec.user = server->options_.user;
   spec.output_file = server->options_.log_file;
   spec.detached = server->options_.detached;
+  spec.isolated = server->options_.isolated;
   auto child = runner.start(spec);
   if (!child.ok()) return std::move(child).error().in("start PostgreSQL");
   server->child_ = std::move(child).value();

@@ -27,6 +27,7 @@ struct ServerOptions {
   std::string role = "postgres";  ///< superuser role for `connect`
   int port = 5432;                ///< private start: names the socket file
   bool detached = false;          ///< the server survives this program
+  bool isolated = false;          ///< in a network namespace of its own (ProcessSpec::isolated)
   std::vector<Setting> settings;  ///< on the command line: win over every file
 };
 

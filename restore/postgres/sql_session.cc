@@ -11,6 +11,10 @@ namespace stele::restore {
 namespace {
 
 constexpr std::size_t kMaxRows = 64 << 20;
+/// Settings of the restored roles and databases are hostile too, and these win over them: no library of theirs is loaded.
+constexpr const char* kOptions =
+    "-c search_path=pg_catalog -c session_preload_libraries= -c local_preload_libraries= -c dynamic_library_path=$libdir";
+constexpr const char* kPlainOptions = "-c search_path=pg_catalog";
 
 std::string one_line(const char* text) {
   std::string out = text == nullptr ? "" : text;
@@ -75,7 +79,7 @@ Result<std::unique_ptr<SqlSession>> SqlSession::connect(const SqlAddress& addres
                           port.c_str(),
                           address.user.c_str(),
                           name.c_str(),
-                          "-c search_path=pg_catalog",
+                          address.superuser ? kOptions : kPlainOptions,
                           "stele-restore",
                           "/nonexistent/passfile",
                           "",

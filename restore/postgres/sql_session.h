@@ -18,6 +18,7 @@ struct SqlAddress {
   std::string host;  ///< an absolute socket directory, or a host name
   int port = 5432;
   std::string user = "postgres";  ///< role
+  bool superuser = true;          ///< the role is one: no preload library of the restored roles or databases is loaded
 };
 
 using SqlRow = std::vector<std::optional<std::string>>;  ///< text form; nullopt is NULL

@@ -12,6 +12,10 @@ Result<std::shared_ptr<const format::EpochSecrets>> KeyRing::open(const EpochId&
   for (const crypto::RecoveryKey& key : keys_) {
     auto secrets = format::open_epoch(record, key.pair);
     if (secrets.ok()) {
+      KeyProof& proof = proofs_[to_bytes(key.pair.public_key().bytes())];
+      proof.label = key.label;
+      proof.public_key = to_bytes(key.pair.public_key().bytes());
+      proof.newest_epoch = std::max(proof.newest_epoch, record.created);
       auto shared = std::make_shared<const format::EpochSecrets>(std::move(*secrets));
       opened_.emplace(id, shared);
       return std::shared_ptr<const format::EpochSecrets>(shared);
@@ -19,6 +23,13 @@ Result<std::shared_ptr<const format::EpochSecrets>> KeyRing::open(const EpochId&
     refused = secrets.error().in(fmt::format("epoch {} of {}", id.short_hex(), record.database.to_string()));
   }
   return *refused;
+}
+
+std::vector<KeyProof> KeyRing::proofs() const {
+  std::lock_guard lock(mutex_);
+  std::vector<KeyProof> out;
+  for (const auto& [key, proof] : proofs_) out.push_back(proof);
+  return out;
 }
 
 }  // namespace stele::restore

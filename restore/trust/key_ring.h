@@ -10,6 +10,13 @@
 
 namespace stele::restore {
 
+/// A key that opened something here.
+struct KeyProof {
+  std::string label;
+  Bytes public_key;
+  Timestamp newest_epoch;  ///< when the newest epoch that it opened began
+};
+
 /// The recovery and drill keys at hand, and what they opened. Thread-safe.
 class KeyRing {
  public:
@@ -20,11 +27,14 @@ class KeyRing {
 
   /// The epoch's secrets, opened once. The record has been verified before. kKeyMissing without keys, kKeyWrong when none of them opens it.
   Result<std::shared_ptr<const format::EpochSecrets>> open(const EpochId& id, const format::EpochRecord& record);
+  /// The keys that opened an epoch since the beginning.
+  std::vector<KeyProof> proofs() const;
 
  private:
   std::vector<crypto::RecoveryKey> keys_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<EpochId, std::shared_ptr<const format::EpochSecrets>> opened_;
+  std::map<Bytes, KeyProof> proofs_;  ///< by public key
 };
 
 }  // namespace stele::restore

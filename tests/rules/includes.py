@@ -38,13 +38,13 @@ LIBRARIES = [
 # Names that only shells use: decisions are given time, bytes and randomness.
 SHELLS = [
     ("sockets", r"asio::(ip::(tcp|udp)::(socket|acceptor|resolver)|local::stream_protocol|posix::\w+|ssl::stream)",
-     ["core/net/", "agent/postgres/", "agent/uplink/", "agent/program/", "receiver/session/", "receiver/main/", "restore/main/", "restore/postgres/"]),
+     ["core/net/", "agent/postgres/", "agent/uplink/", "agent/program/", "receiver/session/", "receiver/main/", "restore/main/", "restore/drill/pushgateway", "restore/postgres/"]),
     ("timers", r"asio::(steady_timer|system_timer|high_resolution_timer|basic_waitable_timer|deadline_timer)",
      ["core/net/", "core/client/", "agent/uplink/", "agent/program/", "agent/snapshot/", "receiver/session/", "receiver/ingest/", "receiver/main/",
       "restore/main/", "restore/postgres/"]),
     ("threads", r"std::(j?thread\b(?!::id)|async\()|pthread_create|asio::thread_pool",
      ["core/net/", "core/io/journal_writer", "core/io/worker", "core/client/", "agent/postgres/", "agent/snapshot/", "agent/stream/", "agent/program/",
-      "receiver/ingest/", "receiver/catalog/", "receiver/session/", "receiver/main/", "restore/fetch/", "restore/apply/", "restore/main/"]),
+      "receiver/ingest/", "receiver/catalog/", "receiver/session/", "receiver/main/", "restore/fetch/", "restore/apply/", "restore/drill/guard", "restore/main/"]),
     ("randomness", r"\b(randombytes\w*|getrandom|getentropy|RAND_bytes|std::random_device)\b", ["core/crypto/random."]),
 ]
 

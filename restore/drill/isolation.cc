@@ -1,0 +1,72 @@
+#include "restore/drill/isolation.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace stele::restore {
+namespace {
+
+std::string read_text(const std::string& path) {
+  std::ifstream in(path);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+std::string interfaces_in(std::string_view net_dev) {
+  std::string out;
+  std::istringstream in{std::string(net_dev)};
+  for (std::string line; std::getline(in, line);) {
+    const std::size_t colon = line.find(':');  // the two lines of headings have none
+    if (colon == std::string::npos) continue;
+    const std::size_t first = line.find_first_not_of(' ');
+    out += (out.empty() ? "" : ", ") + line.substr(first, colon - first);
+  }
+  return out;
+}
+
+int routes_in(std::string_view route, std::string_view ipv6_route) {
+  int count = 0;
+  std::istringstream v4{std::string(route)};
+  for (std::string line; std::getline(v4, line);) count += line.starts_with("Iface") || line.starts_with("lo\t") ? 0 : 1;
+  std::istringstream v6{std::string(ipv6_route)};
+  for (std::string line; std::getline(v6, line);) count += line.ends_with(" lo") ? 0 : 1;
+  return count;
+}
+
+std::uint64_t network_namespace(pid_t process) {
+  struct stat info {};
+  return ::stat(fmt::format("/proc/{}/ns/net", process).c_str(), &info) == 0 ? info.st_ino : 0;
+}
+
+IsolationProof look_at_isolation(pid_t server) {
+  IsolationProof out;
+  const std::uint64_t theirs = network_namespace(server), ours = network_namespace(getpid());
+  out.own_network = theirs != 0 && ours != 0 && theirs != ours;
+  const std::string net = fmt::format("/proc/{}/net/", server), dev = read_text(net + "dev"), route = read_text(net + "route");
+  out.interfaces = interfaces_in(dev);
+  if (!dev.empty()) out.routes = routes_in(route, read_text(net + "ipv6_route"));
+  return out;
+}
+
+int processes_in(std::uint64_t network) {
+  int count = 0;
+  std::error_code ec;
+  for (std::filesystem::directory_iterator it("/proc", ec), end; !ec && it != end; it.increment(ec)) {
+    const std::string name = it->path().filename().string();
+    int pid = 0;
+    auto [last, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (error == std::errc() && last == name.data() + name.size() && network_namespace(pid) == network) ++count;
+  }
+  return count;
+}
+
+}  // namespace stele::restore
