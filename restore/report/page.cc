@@ -76,6 +76,11 @@ class Article {
   void begin_facts() { out_ += "<table class=\"facts\"><tbody>"; }
   void fact(const char* chinese, const char* english, const std::string& value) { out_ += fmt::format("<tr><th>{}</th><td>{}</td></tr>", say(chinese, english), escape_html(value)); }
   void end_facts() { out_ += "</tbody></table>"; }
+  std::string listed(std::initializer_list<std::string> parts) const {
+    std::string out;
+    for (const std::string& part : parts) out += (out.empty() ? "" : say(",", ", ")) + part;
+    return out;
+  }
   std::string tag(CheckResult result) const {
     const char* words[][2] = {{"通过", "passed"}, {"失败", "failed"}, {"未做", "skipped"}};
     const auto* word = words[static_cast<std::size_t>(result)];
@@ -109,7 +114,7 @@ class Article {
     card("恢复时间 RTO", "Recovery time (RTO)", seconds(r_.rto), fmt::format("{} {}", say("目标", "target"), show_seconds(r_.rto_target, language_)), r_.rto && !r_.rto_kept());
     card("数据丢失 RPO", "Data loss (RPO)", seconds(r_.rpo), fmt::format("{} {}", say("目标", "target"), show_seconds(r_.rpo_target, language_)), r_.rpo && !r_.rpo_kept());
     card("检查项", "Checks", fmt::format("{} / {}", r_.count(CheckResult::kPassed), r_.checks.size()),
-         fmt::format("{} {},{} {}", r_.count(CheckResult::kFailed), say("项失败", "failed"), r_.count(CheckResult::kSkipped), say("项未做", "skipped")), r_.count(CheckResult::kFailed) != 0);
+         listed({fmt::format("{} {}", r_.count(CheckResult::kFailed), say("项失败", "failed")), fmt::format("{} {}", r_.count(CheckResult::kSkipped), say("项未做", "skipped"))}), r_.count(CheckResult::kFailed) != 0);
     card("数据量", "Data", config::format_bytes(r_.file_bytes), fmt::format("{} {}", say("另有日志", "and log"), config::format_bytes(r_.log_bytes)), false);
     out_ += "</div>";
   }
@@ -123,12 +128,12 @@ class Article {
     const bool random = r_.asked == "random";
     fact("恢复目标", "Target",
          (random ? fmt::format("{}{}", say("窗口内随机时刻,随机种子 ", "a random moment of the window, seed "), r_.seed.value_or(0)) : r_.asked == "latest" ? std::string(say("最新时刻", "the latest moment")) : r_.asked) +
-             (r_.again.empty() ? "" : fmt::format("({} {})", say("可重复:", "again:"), r_.again)));
+             (r_.again.empty() ? "" : fmt::format(" ({} {})", say("可重复:", "again:"), r_.again)));
     if (!r_.reaches_lsn.empty()) {
-      fact("恢复到", "Restored to", fmt::format("{},LSN {}", time(r_.reaches), r_.reaches_lsn));
+      fact("恢复到", "Restored to", listed({time(r_.reaches), "LSN " + r_.reaches_lsn}));
       fact("最后一笔已恢复的事务", "Last restored transaction", time(r_.last_commit));
       fact("可恢复窗口", "Restorable window", fmt::format("{} — {}", time(r_.window_from), time(r_.window_to)));
-      fact("所用快照", "Snapshot", fmt::format("{}({})", r_.snapshot.hex().substr(0, 12), time(r_.snapshot_finished)));
+      fact("所用快照", "Snapshot", listed({r_.snapshot.hex().substr(0, 12), time(r_.snapshot_finished)}));
       fact("PostgreSQL 系统标识", "PostgreSQL system identifier", std::to_string(r_.system_identifier));
     }
     end_facts();
@@ -142,8 +147,8 @@ class Article {
       out_ += fmt::format("<p>{}</p>", say("演练未完成,RTO 未测得;图中仅为已完成的阶段。", "The drill did not run to its end: no RTO was measured; what is shown are the phases that were reached."));
       return;
     }
-    out_ += fmt::format("<p>{} <b>{}</b>;{} <b>{}</b>。</p>", say("到数据库可读写:", "Until the database took writes:"), show_seconds(r_.usable_seconds, language_),
-                        say("到全部检查完成(计为 RTO):", "until everything was checked (counted as the RTO):"), seconds(r_.rto));
+    out_ += fmt::format("<p>{} <b>{}</b>{} <b>{}</b>{}</p>", say("到数据库可读写:", "Until the database took writes:"), show_seconds(r_.usable_seconds, language_),
+                        say(";到全部检查完成(计为 RTO):", "; until everything was checked (counted as the RTO):"), seconds(r_.rto), say("。", "."));
     out_ += fmt::format("<p class=\"small\">{}</p>",
                         say("读取、校验、解密与写入并行进行:“写入”为各工作线程写入与落盘所占的份额,其余计入“读取与解密”。RPO 为查看备份时刻与备份中日志末端(源库时钟)之差。",
                             "Fetching, verifying, decrypting and writing run in parallel: \"write\" is the workers' share spent in writes and syncs, the rest counts as \"fetch\". The RPO is the "
@@ -167,13 +172,14 @@ class Article {
     begin_facts();
     fact("网络", "Network",
          i.routes < 0 ? say("副本未启动", "the copy was not started")
-                      : fmt::format("{};{} {};{} {}", i.own_network ? say("独立网络命名空间", "a network namespace of its own") : say("未隔离", "not isolated"), say("接口", "interfaces"),
-                                    i.interfaces, say("路由", "routes"), i.routes));
+                      : listed({i.own_network ? say("独立网络命名空间", "a network namespace of its own") : say("未隔离", "not isolated"),
+                                fmt::format("{} {}", say("接口", "interfaces"), i.interfaces), fmt::format("{} {}", say("路由", "routes"), i.routes)}));
     if (!i.user.empty()) fact("运行用户", "User", i.user);
     for (const auto& [name, value] : i.settings) fact(name.c_str(), name.c_str(), value.empty() ? say("(空)", "(empty)") : value);
     fact("清除", "Wiped",
-         fmt::format("{} {},{};{};{} {}", r_.wipe.files, say("个文件", "files"), config::format_bytes(r_.wipe.bytes), r_.wipe.nothing_left ? say("目录无残留", "nothing left in the directory") : say("目录有残留", "something is left"),
-                     say("残留进程", "processes left"), std::max(0, r_.wipe.processes_left)));
+         listed({fmt::format("{} {}", r_.wipe.files, say("个文件", "files")), config::format_bytes(r_.wipe.bytes),
+                 r_.wipe.nothing_left ? say("目录无残留", "nothing left in the directory") : say("目录有残留", "something is left"),
+                 fmt::format("{} {}", say("残留进程", "processes left"), std::max(0, r_.wipe.processes_left))}));
     end_facts();
   }
 
@@ -223,8 +229,8 @@ class Article {
     if (r_.objects.empty()) return;
     crypto::Hasher all(crypto::default_suite());
     for (const DrillResult::Object& o : r_.objects) all.update(as_bytes(fmt::format("{} {}\n", o.name, o.hash)));
-    out_ += fmt::format("<p>{} {}。{} <code>{}</code></p>", say("恢复所用对象数:", "Objects that the restore stands on:"), r_.objects.size(),
-                        say("全部“名称 散列”行的 SHA-256:", "SHA-256 over all lines \"name hash\":"), all.finish().hex());
+    out_ += fmt::format("<p>{} {}{} <code>{}</code></p>", say("恢复所用对象数:", "Objects that the restore stands on:"), r_.objects.size(),
+                        say("。全部“名称 散列”行的 SHA-256:", ". SHA-256 over all lines \"name hash\":"), all.finish().hex());
     out_ += fmt::format("<p class=\"small\">{}</p>", say("清单与块列表的散列为其全部字节;日志段的散列覆盖其各帧签名,签名又覆盖全部内容。完整列表在数据文件中。",
                                                          "The hash of a manifest or chunk list is of its bytes; that of a piece of log covers its frames' signatures, which cover everything in it. The data file lists all."));
     out_ += fmt::format("<table><thead><tr><th>{}</th><th>SHA-256</th></tr></thead><tbody>", say("对象", "Object"));

@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "core/format/drill_record.h"
 #include "core/format/object_names.h"
 #include "core/format/run.h"
 #include "tests/contract/receiver/receiver_process.h"
@@ -172,6 +173,48 @@ TEST_F(ReceiverTest, EveryoneDoesOnlyWhatTheCertificateAllows) {
   EXPECT_EQ(reader("stele:operator:320000")->list("440000/").error().code, ErrorCode::kUnauthorised);
   EXPECT_EQ(reader("stele:operator:*")->list("")->size(), 4u);
   EXPECT_EQ(reader("stele:operator:320000")->seal_runs(agent.database).error().code, ErrorCode::kUnauthorised);
+}
+
+TEST_F(ReceiverTest, KeepsDrillRecordsOfAnOperatorOfTheSiteAndNothingElse) {
+  AgentLine line(net, receiver, agent_tls(), Purpose::kLog);
+  must(line.introduce(agent));
+  SeededRandom random(11);
+  const crypto::SigningKey host = crypto::SigningKey::generate(crypto::default_suite(), random);
+  format::DrillRecord drill;
+  drill.database = agent.database;
+  drill.started = {1'790'000'000'000'000};
+  drill.finished = {1'790'000'060'000'000};
+  drill.outcome = format::DrillOutcomeKind::kPassed;
+  drill.passed = 3;
+  const format::SignedRecord record = must(drill.sign(host));
+  const Digest id = must(reader()->put_record(record.bytes));
+  EXPECT_EQ(id, record.id());
+  const std::string name = format::drill_name(agent.database, drill.finished, id);
+  EXPECT_EQ(must(reader()->read(name, 0, record.bytes.size())), record.bytes);
+  // Again is harmless.
+  EXPECT_EQ(must(reader()->put_record(record.bytes)), id);
+  EXPECT_EQ(must(reader()->list(format::database_prefix(agent.database) + "drill/")).size(), 1u);
+
+  // Another site's operator, an agent, a changed byte, a database that is not served, another kind of record: all refused.
+  EXPECT_EQ(reader("stele:operator:320000")->put_record(record.bytes).error().code, ErrorCode::kUnauthorised);
+  EXPECT_EQ(line.call(MessageType::kPutRecord, record.bytes, MessageType::kStored).error().code, ErrorCode::kUnauthorised);
+  Bytes forged = record.bytes;
+  forged.back() ^= 1;
+  EXPECT_EQ(reader()->put_record(forged).error().code, ErrorCode::kForged);
+  drill.database.database = "other";
+  EXPECT_EQ(reader()->put_record(must(drill.sign(host)).bytes).error().code, ErrorCode::kUnauthorised);
+  format::Fact fact;
+  fact.database = agent.database;
+  fact.kind = format::FactKind::kGap;
+  EXPECT_EQ(reader()->put_record(must(fact.sign(host)).bytes).error().code, ErrorCode::kUnauthorised);
+  EXPECT_EQ(must(reader()->list(format::database_prefix(agent.database) + "drill/")).size(), 1u);
+  EXPECT_EQ(must(reader()->list(format::database_prefix(agent.database) + "fact/")).size(), 0u);
+
+  // It is there after a restart, and nobody calls it untrusted or damaged.
+  receiver.kill_hard();
+  receiver.start();
+  EXPECT_EQ(must(reader()->read(name, 0, record.bytes.size())), record.bytes);
+  EXPECT_EQ(receiver.log().find("not trusted"), std::string::npos);
 }
 
 TEST_F(ReceiverTest, ANewerGenerationEndsTheOlderSession) {
