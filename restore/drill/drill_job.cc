@@ -120,13 +120,13 @@ class DrillJob {
     if (options_.seed && !options_.random) return Error{ErrorCode::kUsage, "--seed is for --target-random", ""};
     STELE_TRY(target_, to_target(options_.target));
     if (options_.random && target_.kind != recovery::TargetKind::kLatest) return Error{ErrorCode::kUsage, "more than one target", "give --target-random or one of the others"};
+    result().asked = options_.random ? "random" : target_.kind == recovery::TargetKind::kLatest ? "latest" : target_.to_string();
     // Nobody is there to choose about an abandoned tail: the current history is drilled.
     if (target_.timeline.empty()) target_.timeline = "latest";
     if (options_.random) {
       crypto::SodiumRandom random;
       result().seed = options_.seed ? *options_.seed : random.u64() >> 16;
     }
-    result().asked = options_.random ? "random" : target_.to_string();
     return {};
   }
 
@@ -195,7 +195,9 @@ class DrillJob {
     const RunReport& d = job_->report();
     const recovery::Plan& plan = d.plan;
     r.database = d.facts.database;
-    r.target = plan.target.to_string();
+    recovery::Target shown = plan.target;
+    shown.timeline = options_.target.timeline;
+    r.target = shown.to_string();
     r.again = plan.target.kind == recovery::TargetKind::kTime  ? "--target-time " + to_iso8601(plan.target.time)
               : plan.target.kind == recovery::TargetKind::kLsn ? "--target-lsn " + plan.target.lsn.to_string()
                                                                : "";

@@ -1,0 +1,145 @@
+// Restores that must not pass: each is damaged in its own way, and the drill has to say so.
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "tests/scenario/drill/drill_world.h"
+
+namespace stele::scenario {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class Sabotage : public DrillTest {
+ protected:
+  /// Flips one bit of a file.
+  static void flip(const std::string& path, std::uint64_t offset) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    ASSERT_TRUE(file) << path;
+    file.seekg(static_cast<std::streamoff>(offset));
+    const int byte = file.get();
+    file.seekp(static_cast<std::streamoff>(offset));
+    file.put(static_cast<char>(byte ^ 0x10));
+    ASSERT_TRUE(file.good());
+  }
+
+  std::vector<std::string> objects(const std::string& folder) {
+    std::vector<std::string> out;
+    for (const auto& entry : fs::recursive_directory_iterator(world_->stele->store_directory() + "/objects/440000/registry/" + folder)) {
+      if (entry.is_regular_file()) out.push_back(entry.path());
+    }
+    std::sort(out.begin(), out.end());
+    return out;
+  }
+
+  void stop_everything() {
+    ASSERT_OK(world_->stele->agent_process().stop());
+    ASSERT_OK(world_->stele->receiver_process().stop());
+  }
+};
+
+TEST_F(Sabotage, AFlippedPageIsCaught) {
+  begin();
+  auto path = world_->source->psql("SELECT pg_relation_filepath('registry.member')");
+  ASSERT_OK(path);
+  sql("CHECKPOINT");
+  ASSERT_OK(world_->source->stop());
+  flip(world_->source->data_directory() + "/" + *path, 8192 + 4000);
+  ASSERT_OK(world_->source->start());
+  ASSERT_OK(world_->stele->wait_streaming(*world_->source, false));
+  snapshot_and_catch_up();
+  // The agent saw it: only a damaged snapshot is there.
+  const Drilled refused = drill();
+  EXPECT_EQ(refused.exit_code, 4) << refused.text();
+  EXPECT_FALSE(refused.report["passed"].get<bool>());
+  // And where an operator goes on with it, the checks find the page.
+  const Drilled done = drill({"--accept-damaged"});
+  EXPECT_EQ(done.exit_code, 1) << done.text();
+  EXPECT_EQ(done.result("page_checksums"), "failed") << done.text();
+  EXPECT_THAT(done.check("page_checksums")["detail"].get<std::string>(), HasSubstr("1 bad of"));
+  EXPECT_THAT(metrics(), HasSubstr(metric("stele_drill_success", "0")));
+  expect_wiped();
+}
+
+TEST_F(Sabotage, EveryPlantedErrorOfTheRegistryIsCaught) {
+  begin();
+  snapshot_and_catch_up();
+  const Drilled before = drill();
+  ASSERT_EQ(before.exit_code, 0) << before.text();
+  // Rows that the constraints would have refused, as a careless migration leaves them.
+  sql(R"(
+ALTER TABLE registry.member DROP CONSTRAINT member_organisation_fkey, DROP CONSTRAINT identity_number_check, DROP CONSTRAINT member_identity_number_key,
+  DROP CONSTRAINT sex_check, DROP CONSTRAINT birth_date_check, DROP CONSTRAINT phone_check, DROP CONSTRAINT household_type_check, ALTER phone DROP NOT NULL;
+ALTER TABLE registry.organisation DROP CONSTRAINT organisation_parent_fkey, DROP CONSTRAINT credit_code_check, DROP CONSTRAINT organisation_credit_code_key, ALTER union_leader DROP NOT NULL;
+CREATE OR REPLACE FUNCTION registry.identity_number_is_valid(n text) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT AS 'SELECT true';)");
+  struct Planted {
+    std::string file, make, unmake;
+  };
+  const std::string number = "substr(identity_number, 1, 17) || CASE substr(identity_number, 18) WHEN '1' THEN '2' ELSE '1' END";
+  const std::string code = "substr(credit_code, 1, 17) || CASE substr(credit_code, 18) WHEN '1' THEN '2' ELSE '1' END";
+  for (const Planted& p : std::vector<Planted>{
+           {"02_member_has_organisation.sql", "UPDATE registry.member SET organisation = 999999 WHERE id = 7", "UPDATE registry.member SET organisation = 1 WHERE id = 7"},
+           {"03_organisation_in_tree.sql", "UPDATE registry.organisation SET parent = id WHERE id = 5", "UPDATE registry.organisation SET parent = NULL WHERE id = 5"},
+           {"04_identity_number_valid.sql", "UPDATE registry.member SET identity_number = " + number + " WHERE id = 8", "DELETE FROM registry.member WHERE id = 8"},
+           {"05_identity_number_unique.sql", "INSERT INTO registry.member SELECT 900001, name, sex, identity_number, birth_date, phone, household_type, organisation, joined_on FROM registry.member WHERE id = 9",
+            "DELETE FROM registry.member WHERE id = 900001"},
+           {"06_credit_code_valid.sql", "UPDATE registry.organisation SET credit_code = " + code + " WHERE id = 2", "UPDATE registry.organisation SET credit_code = (SELECT code FROM kept) WHERE id = 2"},
+           {"07_credit_code_unique.sql", "UPDATE registry.organisation SET credit_code = (SELECT code FROM kept) WHERE id = 3", ""},
+           {"08_member_complete.sql", "UPDATE registry.member SET phone = NULL WHERE id = (SELECT min(id) FROM registry.member)", "DELETE FROM registry.member WHERE phone IS NULL"},
+           {"09_organisation_complete.sql", "UPDATE registry.organisation SET union_leader = ' ' WHERE id = 4", "UPDATE registry.organisation SET union_leader = 'x' WHERE id = 4"},
+           {"10_age_plausible.sql", "UPDATE registry.member SET joined_on = birth_date + 1000 WHERE id = (SELECT min(id) FROM registry.member)", "DELETE FROM registry.member WHERE joined_on = birth_date + 1000"},
+           {"01_registry_has_members.sql", "DELETE FROM registry.member", ""}}) {
+    if (p.file.starts_with("02")) sql("CREATE TABLE kept AS SELECT credit_code AS code FROM registry.organisation WHERE id = 2");
+    sql(p.make);
+    ASSERT_OK(world_->stele->wait_caught_up(*world_->source));
+    const Drilled done = drill();
+    EXPECT_EQ(done.exit_code, 1) << p.file << "\n" << done.text();
+    EXPECT_EQ(done.result("assertion:" + p.file), "failed") << done.text();
+    int failed = 0;
+    for (const auto& check : done.report["checks"]) failed += check["result"] == "failed" ? 1 : 0;
+    EXPECT_EQ(failed, 1) << p.file << "\n" << done.text();
+    if (!p.unmake.empty()) sql(p.unmake);
+    if (p.file.starts_with("07")) sql("DELETE FROM registry.member WHERE organisation = 3; DELETE FROM registry.organisation WHERE id = 3");
+  }
+  expect_wiped();
+}
+
+TEST_F(Sabotage, ATruncatedLogIsCaught) {
+  begin();
+  snapshot_and_catch_up();
+  for (int i = 0; i < 3; ++i) {
+    sql("CREATE TABLE t AS SELECT g, md5(g::text) FROM generate_series(1, 20000) g; DROP TABLE t");
+    ASSERT_OK(world_->stele->wait_caught_up(*world_->source));
+  }
+  stop_everything();
+  const std::vector<std::string> runs = objects("log");
+  ASSERT_FALSE(runs.empty());
+  const std::string& last = runs.back();
+  fs::resize_file(last, fs::file_size(last) / 2);
+  const Drilled done = drill();
+  EXPECT_EQ(done.exit_code, 4) << done.text();
+  EXPECT_FALSE(done.report["passed"].get<bool>());
+  EXPECT_THAT(metrics(), HasSubstr(metric("stele_drill_success", "0")));
+  expect_wiped();
+}
+
+TEST_F(Sabotage, ADamagedObjectIsCaught) {
+  begin();
+  snapshot_and_catch_up();
+  stop_everything();
+  std::string largest;
+  for (const std::string& pack : objects("pack")) {
+    if (largest.empty() || fs::file_size(pack) > fs::file_size(largest)) largest = pack;
+  }
+  ASSERT_FALSE(largest.empty());
+  flip(largest, fs::file_size(largest) / 2);
+  const Drilled done = drill();
+  EXPECT_EQ(done.exit_code, 4) << done.text();
+  EXPECT_FALSE(done.report["passed"].get<bool>());
+  EXPECT_THAT(metrics(), HasSubstr(metric("stele_drill_success", "0")));
+  expect_wiped();
+}
+
+}  // namespace
+}  // namespace stele::scenario
