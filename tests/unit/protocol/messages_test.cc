@@ -115,8 +115,14 @@ TEST(Messages, EveryPurposeHasItsMessagesAndNoOthers) {
   EXPECT_TRUE(allows(receiver_accepts(Purpose::kLog), MessageType::kFrame));
   EXPECT_FALSE(allows(receiver_accepts(Purpose::kLog), MessageType::kReadObject)) << "an agent cannot read back";
   EXPECT_FALSE(allows(receiver_accepts(Purpose::kSnapshot), MessageType::kReadObject));
-  EXPECT_FALSE(allows(receiver_accepts(Purpose::kRead), MessageType::kPutPack)) << "an operator cannot write";
-  EXPECT_FALSE(allows(receiver_accepts(Purpose::kRead), MessageType::kPutRecord));
+  for (MessageType type : {MessageType::kFrame, MessageType::kPutPack, MessageType::kPutList, MessageType::kCommitSnapshot, MessageType::kOpenStream}) {
+    EXPECT_FALSE(allows(receiver_accepts(Purpose::kRead), type)) << "an operator writes no data";
+  }
+  // Drill records, which are small; the receiver refuses every other kind (ReceiverTest).
+  const auto read = receiver_accepts(Purpose::kRead);
+  const auto record = std::find_if(read.begin(), read.end(), [](const MessageLimit& l) { return l.type == MessageType::kPutRecord; });
+  ASSERT_NE(record, read.end());
+  EXPECT_EQ(record->max_body, 8u << 10);
 }
 
 }  // namespace
