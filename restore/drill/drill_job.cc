@@ -263,7 +263,7 @@ class DrillJob {
   Status check() {
     CopyChecks checks(*job_, *server_, config_.drill, place_->path(), g_cancelled);
     auto& out = result().checks;
-    network_ = network_namespace(server_->pid());
+    network_ = HeldNetwork(server_->pid());
     std::optional<RecoveredState> state;
     out.push_back(checks.recovery_end(state));
     if (state) {
@@ -291,7 +291,7 @@ class DrillJob {
     if (!place_) return;
     const Instant begin = std::chrono::steady_clock::now();
     Status done = place_->wipe(result().wipe);
-    if (network_ != 0) result().wipe.processes_left = processes_in(network_);
+    if (network_.held()) result().wipe.processes_left = network_.processes();
     if (!done.ok() && !outcome_.error) fail(done.error());
     Check check{"wiped", "演练副本已清除", "The copy is wiped", CheckResult::kFailed, "", seconds_since(begin), ""};
     const WipeProof& proof = result().wipe;
@@ -314,7 +314,7 @@ class DrillJob {
   RunOptions run_;
   std::optional<RestoreJob> job_;
   std::unique_ptr<ServerProcess> server_;
-  std::uint64_t network_ = 0;
+  HeldNetwork network_;
 };
 
 }  // namespace

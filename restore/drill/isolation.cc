@@ -1,5 +1,6 @@
 #include "restore/drill/isolation.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 namespace stele::restore {
 namespace {
@@ -17,6 +19,14 @@ std::string read_text(const std::string& path) {
   std::stringstream text;
   text << in.rdbuf();
   return text.str();
+}
+
+std::string network_link(pid_t process) { return fmt::format("/proc/{}/ns/net", process); }
+
+/// 0: it cannot be seen.
+std::uint64_t network_number(pid_t process) {
+  struct stat info {};
+  return ::stat(network_link(process).c_str(), &info) == 0 ? info.st_ino : 0;
 }
 
 }  // namespace
@@ -42,14 +52,9 @@ int routes_in(std::string_view route, std::string_view ipv6_route) {
   return count;
 }
 
-std::uint64_t network_namespace(pid_t process) {
-  struct stat info {};
-  return ::stat(fmt::format("/proc/{}/ns/net", process).c_str(), &info) == 0 ? info.st_ino : 0;
-}
-
 IsolationProof look_at_isolation(pid_t server) {
   IsolationProof out;
-  const std::uint64_t theirs = network_namespace(server), ours = network_namespace(getpid());
+  const std::uint64_t theirs = network_number(server), ours = network_number(getpid());
   out.own_network = theirs != 0 && ours != 0 && theirs != ours;
   const std::string net = fmt::format("/proc/{}/net/", server), dev = read_text(net + "dev"), route = read_text(net + "route");
   out.interfaces = interfaces_in(dev);
@@ -57,14 +62,26 @@ IsolationProof look_at_isolation(pid_t server) {
   return out;
 }
 
-int processes_in(std::uint64_t network) {
+HeldNetwork::HeldNetwork(pid_t process) : fd_(::open(network_link(process).c_str(), O_RDONLY | O_CLOEXEC)) {}
+HeldNetwork::~HeldNetwork() {
+  if (fd_ >= 0) ::close(fd_);
+}
+HeldNetwork::HeldNetwork(HeldNetwork&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+HeldNetwork& HeldNetwork::operator=(HeldNetwork&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+int HeldNetwork::processes() const {
+  struct stat info {};
+  if (fd_ < 0 || ::fstat(fd_, &info) != 0) return 0;
   int count = 0;
   std::error_code ec;
   for (std::filesystem::directory_iterator it("/proc", ec), end; !ec && it != end; it.increment(ec)) {
     const std::string name = it->path().filename().string();
     int pid = 0;
     auto [last, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (error == std::errc() && last == name.data() + name.size() && network_namespace(pid) == network) ++count;
+    if (error == std::errc() && last == name.data() + name.size() && network_number(pid) == info.st_ino) ++count;
   }
   return count;
 }

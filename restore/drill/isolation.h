@@ -12,9 +12,23 @@ IsolationProof look_at_isolation(pid_t server);
 std::string interfaces_in(std::string_view net_dev);
 int routes_in(std::string_view route, std::string_view ipv6_route);
 
-/// Identity of a process' network namespace; 0: it cannot be seen.
-std::uint64_t network_namespace(pid_t process);
-/// Processes of this host whose network namespace is this one.
-int processes_in(std::uint64_t network_namespace);
+/// A process' network namespace, kept open: its number is given to no other namespace while this lives, so that processes can be counted
+/// after the server has gone (namespaces(7): device and inode name one only while it exists).
+class HeldNetwork {
+ public:
+  HeldNetwork() = default;
+  /// Holds nothing when the process' namespace cannot be seen.
+  explicit HeldNetwork(pid_t process);
+  ~HeldNetwork();
+  HeldNetwork(HeldNetwork&& other) noexcept;
+  HeldNetwork& operator=(HeldNetwork&& other) noexcept;
+
+  bool held() const { return fd_ >= 0; }
+  /// Processes of this host that are in it.
+  int processes() const;
+
+ private:
+  int fd_ = -1;
+};
 
 }  // namespace stele::restore

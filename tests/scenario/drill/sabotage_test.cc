@@ -44,9 +44,16 @@ TEST_F(Sabotage, AFlippedPageIsCaught) {
   auto path = world_->source->psql("SELECT pg_relation_filepath('registry.member')");
   ASSERT_OK(path);
   sql("CHECKPOINT");
+  // Off-site begins anew behind the flip: a good snapshot from before would rightly be taken instead.
+  stop_everything();
+  fs::remove_all(world_->stele->store_directory());
+  fs::remove_all(world_->stele->receiver_directory() + "/catalog");
+  ASSERT_OK(world_->stele->forget_agent());
   ASSERT_OK(world_->source->stop());
   flip(world_->source->data_directory() + "/" + *path, 8192 + 4000);
   ASSERT_OK(world_->source->start());
+  ASSERT_OK(world_->stele->start_receiver());
+  ASSERT_OK(world_->stele->start_agent());
   ASSERT_OK(world_->stele->wait_streaming(*world_->source, false));
   snapshot_and_catch_up();
   // The agent saw it: only a damaged snapshot is there.
