@@ -200,6 +200,12 @@ Result<std::uint32_t> RemoteReader::reserve_timeline(const DatabaseName& databas
   return protocol::read_reserved_timeline(body);
 }
 
+Status RemoteReader::put_record(ByteView record) {
+  STELE_TRY(Bytes body, impl_->call(MessageType::kPutRecord, to_bytes(record), MessageType::kStored));
+  STELE_TRY([[maybe_unused]] const Digest id, protocol::read_stored(body));
+  return {};
+}
+
 Result<protocol::DatabaseState> RemoteReader::query_database(const DatabaseName& database) {
   STELE_TRY(Bytes body, impl_->call(MessageType::kQueryDatabase, protocol::encode_database(database), MessageType::kDatabaseState));
   return protocol::read_database_state(body);

@@ -39,6 +39,8 @@ class RemoteReader final : public store::ObjectReader {
   Result<std::uint32_t> seal_runs(const DatabaseName& database);
   /// A timeline number larger than `above` and than any the receiver has seen or given away; durably noted there.
   Result<std::uint32_t> reserve_timeline(const DatabaseName& database, std::uint32_t above);
+  /// Appends what an authority signed about keys: recipient lists and resealed keys (PROTOCOL.md, step 15). Repeating one is harmless.
+  Status put_record(ByteView record);
   Result<protocol::DatabaseState> query_database(const DatabaseName& database);
   /// As its certificate says.
   const std::string& receiver() const;

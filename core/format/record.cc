@@ -1,5 +1,7 @@
 #include "core/format/record.h"
 
+#include "core/format/resealed.h"
+
 #include <fmt/format.h>
 
 #include "core/crypto/hash.h"
@@ -19,6 +21,7 @@ std::string domain_of(RecordKind kind) { return fmt::format("stele/record/{}", r
 }  // namespace
 
 std::string_view record_kind_name(RecordKind kind) {
+  if (kind == kResealedKeys) return "resealed keys";
   switch (kind) {
     case RecordKind::kEnrolment: return "enrolment";
     case RecordKind::kRecipientList: return "recipients";

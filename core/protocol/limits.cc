@@ -57,7 +57,7 @@ std::vector<MessageLimit> receiver_accepts(Purpose purpose) {
       add({{kPutRecord, kMaxRecord}, {kQueryChunks, kNames}, {kPutPack, kMaxPack}, {kPutList, kMaxList}, {kCommitSnapshot, kMaxManifest}});
       break;
     case Purpose::kRead:
-      add({{kListObjects, kMaxControl}, {kReadObject, kMaxControl}, {kSealRuns, kMaxControl}, {kReserveTimeline, kMaxControl}});
+      add({{kListObjects, kMaxControl}, {kReadObject, kMaxControl}, {kSealRuns, kMaxControl}, {kReserveTimeline, kMaxControl}, {kPutRecord, kMaxRecord}});
       break;
   }
   return out;
@@ -75,7 +75,7 @@ std::vector<MessageLimit> client_accepts(Purpose purpose) {
       add({{kStored, kMaxControl}, {kChunksKnown, kMaxQueryNames / 8}, {kMissingChunks, kMaxControl}, {kCredit, kMaxControl}});
       break;
     case Purpose::kRead:
-      add({{kObjectList, kMaxRead}, {kObjectData, kMaxRead}, {kSealed, kMaxControl}, {kReservedTimeline, kMaxControl}});
+      add({{kObjectList, kMaxRead}, {kObjectData, kMaxRead}, {kSealed, kMaxControl}, {kReservedTimeline, kMaxControl}, {kStored, kMaxControl}});
       break;
   }
   return out;

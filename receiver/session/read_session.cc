@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "core/config/log.h"
+#include "core/format/resealed.h"
 #include "receiver/session/session.h"
 
 namespace stele::receiver {
@@ -65,8 +66,37 @@ class ReadSession final : public Session {
         else answer_failure(timeline.error());
         co_return Status();
       }
+      case MessageType::kPutRecord: co_return co_await put_record(std::move(message.body));
       default: co_return Error{ErrorCode::kProtocol, fmt::format("message of type {} on a read connection", message.type), ""};
     }
+  }
+
+  /// Of an operator only what an authority signed about keys (PROTOCOL.md, step 15).
+  Task<Status> put_record(Bytes body) {
+    auto find = [&]() -> Result<Database*> {
+      STELE_TRY(const format::SignedRecord record, format::parse_record(body));
+      DatabaseName name;
+      if (record.kind == format::RecordKind::kRecipientList) {
+        STELE_TRY(const format::RecipientList list, format::RecipientList::read(record));
+        name = list.database;
+      } else if (record.kind == format::kResealedKeys) {
+        STELE_TRY(const format::ResealedKeys resealed, format::ResealedKeys::read(record));
+        name = resealed.database;
+      } else {
+        return Error{ErrorCode::kUnauthorised, fmt::format("a {} record from an operator", format::record_kind_name(record.kind)), "operators append recipient lists and resealed keys only"};
+      }
+      return own_database(name);
+    };
+    auto database = find();
+    if (!database.ok()) {
+      answer_failure(database.error());
+      co_return Status();
+    }
+    auto work = [this, &database, &body] { return context_.keeper.put_record(**database, body); };
+    auto id = co_await on_worker(context_, work);
+    if (id.ok()) answer(MessageType::kStored, protocol::encode_stored(*id));
+    else answer_failure(id.error());
+    co_return Status();
   }
 
   /// Large answers are written, not queued: the next request is read when this one is on its way.
