@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/format/object_names.h"
+#include "core/format/resealed.h"
 
 namespace stele::restore {
 
@@ -101,6 +102,20 @@ Result<TrustStore> TrustStore::load(store::ObjectReader& objects, const Database
     };
     if (Status added = add(); !added.ok()) problems.push_back({f.name, added.error()});
   }
+  // Boxes beside those of the epoch records.
+  std::map<EpochId, std::vector<format::EpochRecord::SealedKey>> boxes;
+  STELE_TRY(auto resealed, read_folder(objects, database, "resealed", format::kResealedKeys, problems, out.records_seen_));
+  for (Found& f : resealed) {
+    auto add = [&]() -> Status {
+      STELE_CHECK(format::verify_by_any(f.record, authorities));
+      STELE_TRY(format::ResealedKeys keys, format::ResealedKeys::read(f.record));
+      if (keys.database != database) return other_database("resealed keys");
+      auto& of_epoch = boxes[keys.epoch];
+      of_epoch.insert(of_epoch.end(), std::make_move_iterator(keys.keys.begin()), std::make_move_iterator(keys.keys.end()));
+      return {};
+    };
+    if (Status added = add(); !added.ok()) problems.push_back({f.name, added.error()});
+  }
   STELE_TRY(auto epochs, read_folder(objects, database, "epoch", format::RecordKind::kEpoch, problems, out.records_seen_));
   for (Found& f : epochs) {
     auto epoch = out.verify_epoch(f.record.bytes, format::epoch_id(f.record));
@@ -115,6 +130,10 @@ Result<TrustStore> TrustStore::load(store::ObjectReader& objects, const Database
     if (!same) {
       problems.push_back({f.name, Error{ErrorCode::kForged, fmt::format("epoch {} is sealed to recipients that are on no list of the authority", format::epoch_id(f.record).short_hex()),
                                         "look at who changed the recipients at the site"}});
+    }
+    for (auto& box : boxes[format::epoch_id(f.record)]) {
+      const bool known = std::any_of(epoch->keys.begin(), epoch->keys.end(), [&](const auto& k) { return k.recipient.public_key == box.recipient.public_key; });
+      if (!known) epoch->keys.push_back(std::move(box));
     }
     out.epochs_.emplace(format::epoch_id(f.record), std::move(*epoch));
   }
