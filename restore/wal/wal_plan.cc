@@ -81,8 +81,15 @@ Result<WalPlan> WalPlan::decode(std::string_view text) {
 WalPlan::Answer WalPlan::answer(const std::string& name) const {
   if (segments.contains(name) || histories.contains(name)) return Answer::kDeliver;
   if (!following.is_zero()) {
-    const auto kind = pg::classify_wal_file(name);
-    return kind == pg::WalFileKind::kHistory || kind == pg::WalFileKind::kSegment ? Answer::kNotYet : Answer::kUnknown;
+    switch (pg::classify_wal_file(name)) {
+      case pg::WalFileKind::kHistory: {
+        // Those of this history are here; a promotion asks once more for its parent's, when standby.signal is gone already.
+        const auto timeline = pg::parse_history_file_name(name);
+        return timeline.ok() && *timeline <= timelines.back().number ? Answer::kPastEnd : Answer::kNotYet;
+      }
+      case pg::WalFileKind::kSegment: return Answer::kNotYet;
+      default: return Answer::kUnknown;
+    }
   }
   switch (pg::classify_wal_file(name)) {
     // Every history file there is lies here: another timeline does not exist.
