@@ -85,7 +85,7 @@ Result<EpochRecord> EpochRecord::read(const SignedRecord& record) {
 }
 
 Result<SignedRecord> ResealedKeys::sign(const crypto::SigningKey& authority) const {
-  return sign_body<ResealedKeys>(kResealedKeys, authority, [&](ByteWriter& w) {
+  return sign_body<ResealedKeys>(RecordKind::kResealedKeys, authority, [&](ByteWriter& w) {
     write_database(w, database);
     w.raw(epoch.view());
     w.raw(recipient_list.view());
@@ -95,7 +95,7 @@ Result<SignedRecord> ResealedKeys::sign(const crypto::SigningKey& authority) con
 }
 
 Result<ResealedKeys> ResealedKeys::read(const SignedRecord& record) {
-  return read_body<ResealedKeys>(record, kResealedKeys, [&](ByteReader& r, ResealedKeys& out) -> Status {
+  return read_body<ResealedKeys>(record, RecordKind::kResealedKeys, [&](ByteReader& r, ResealedKeys& out) -> Status {
     out.suite = record.suite;
     STELE_CHECK(read_database(r, out.database));
     r.fixed(out.epoch);

@@ -1,7 +1,5 @@
 #include "core/format/record.h"
 
-#include "core/format/resealed.h"
-
 #include <fmt/format.h>
 
 #include "core/crypto/hash.h"
@@ -21,7 +19,6 @@ std::string domain_of(RecordKind kind) { return fmt::format("stele/record/{}", r
 }  // namespace
 
 std::string_view record_kind_name(RecordKind kind) {
-  if (kind == kResealedKeys) return "resealed keys";
   switch (kind) {
     case RecordKind::kEnrolment: return "enrolment";
     case RecordKind::kRecipientList: return "recipients";
@@ -32,6 +29,7 @@ std::string_view record_kind_name(RecordKind kind) {
     case RecordKind::kStatus: return "status";
     case RecordKind::kWithdrawal: return "withdrawal";
     case RecordKind::kEnrolmentRequest: return "enrolment request";
+    case RecordKind::kResealedKeys: return "resealed keys";
   }
   return "unknown";
 }

@@ -20,6 +20,7 @@ enum class RecordKind : std::uint16_t {
   kStatus = 7,
   kWithdrawal = 8,
   kEnrolmentRequest = 9,
+  kResealedKeys = 10,
 };
 
 std::string_view record_kind_name(RecordKind kind);

@@ -17,8 +17,6 @@ struct ResealedKeys {
   Result<SignedRecord> sign(const crypto::SigningKey& authority) const;
   static Result<ResealedKeys> read(const SignedRecord& record);
 };
-/// Record kind 10.
-inline constexpr RecordKind kResealedKeys = static_cast<RecordKind>(10);
 
 /// Its name in a store: "SITE/DATABASE/resealed/ID.rec".
 std::string resealed_name(const DatabaseName& database, const Digest& id);

@@ -102,12 +102,12 @@ Result<RecordVerdict> TrustBook::judge(const SignedRecord& record) const { retur
 Result<RecordVerdict> TrustBook::judge_as(const SignedRecord& record, bool stored) const {
   RecordVerdict out;
   const Digest id = record.id();
-  if (record.kind == format::kResealedKeys) {
+  if (record.kind == format::RecordKind::kResealedKeys) {
     STELE_TRY(const format::ResealedKeys resealed, format::ResealedKeys::read(record));
     STELE_CHECK(check_database(record, resealed.database));
     STELE_CHECK(format::verify_by_any(record, authorities_));
     out.object_name = format::resealed_name(database_, id);
-    out.known = known_facts_.contains(id);
+    out.known = known_appended_.contains(id);
     if (stored || out.known) return out;
     if (!epochs_.contains(resealed.epoch)) return Error{ErrorCode::kNotFound, fmt::format("resealed keys: epoch {} is not held here", resealed.epoch.short_hex()), ""};
     // The list rules, not whoever comes: only those whom the authority's newest one names.
@@ -169,7 +169,7 @@ Result<RecordVerdict> TrustBook::judge_as(const SignedRecord& record, bool store
     case RecordKind::kFact: {
       STELE_TRY(format::Fact fact, format::Fact::read(record));
       STELE_CHECK(check_database(record, fact.database));
-      out.known = known_facts_.contains(id);
+      out.known = known_appended_.contains(id);
       if (!stored && !out.known) {
         STELE_TRY(const crypto::VerifyKey* key, current_key());
         STELE_CHECK(format::verify_record(record, *key));
@@ -186,8 +186,8 @@ Status TrustBook::add(const SignedRecord& record) {
   STELE_TRY(RecordVerdict verdict, judge_as(record, true));
   if (verdict.known) return {};
   const Digest id = record.id();
-  if (record.kind == format::kResealedKeys) {
-    known_facts_.emplace(id, verdict.object_name);
+  if (record.kind == format::RecordKind::kResealedKeys) {
+    known_appended_.emplace(id, verdict.object_name);
     return {};
   }
   // judge_as has read each of these: what is read again cannot fail.
@@ -227,7 +227,7 @@ Status TrustBook::add(const SignedRecord& record) {
     }
     default: {
       STELE_TRY(format::Fact fact, format::Fact::read(record));
-      known_facts_.emplace(id, verdict.object_name);
+      known_appended_.emplace(id, verdict.object_name);
       facts_.push_back(std::move(fact));
       break;
     }

@@ -79,7 +79,7 @@ class ReadSession final : public Session {
       if (record.kind == format::RecordKind::kRecipientList) {
         STELE_TRY(const format::RecipientList list, format::RecipientList::read(record));
         name = list.database;
-      } else if (record.kind == format::kResealedKeys) {
+      } else if (record.kind == format::RecordKind::kResealedKeys) {
         STELE_TRY(const format::ResealedKeys resealed, format::ResealedKeys::read(record));
         name = resealed.database;
       } else {

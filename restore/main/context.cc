@@ -100,6 +100,8 @@ Result<std::unique_ptr<Context>> Context::open(const cli::Common& common, const 
       continue;
     }
     failed = reader.error().in(fmt::format("receiver {}", receiver.name));
+    // A line that is down is no target that cannot be reached: trying again may help.
+    if (failed->code == ErrorCode::kUnreachable) failed->code = ErrorCode::kTemporary;
     log::warning("a receiver does not answer", {{"receiver", receiver.name}, {"error", reader.error().to_string()}});
   }
   if (out->receivers_.empty()) return *failed;

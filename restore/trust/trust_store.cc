@@ -102,15 +102,13 @@ Result<TrustStore> TrustStore::load(store::ObjectReader& objects, const Database
     };
     if (Status added = add(); !added.ok()) problems.push_back({f.name, added.error()});
   }
-  // Boxes beside those of the epoch records.
-  std::map<EpochId, std::vector<format::EpochRecord::SealedKey>> boxes;
-  STELE_TRY(auto resealed, read_folder(objects, database, "resealed", format::kResealedKeys, problems, out.records_seen_));
+  STELE_TRY(auto resealed, read_folder(objects, database, "resealed", format::RecordKind::kResealedKeys, problems, out.records_seen_));
   for (Found& f : resealed) {
     auto add = [&]() -> Status {
       STELE_CHECK(format::verify_by_any(f.record, authorities));
       STELE_TRY(format::ResealedKeys keys, format::ResealedKeys::read(f.record));
       if (keys.database != database) return other_database("resealed keys");
-      auto& of_epoch = boxes[keys.epoch];
+      auto& of_epoch = out.resealed_[keys.epoch];
       of_epoch.insert(of_epoch.end(), std::make_move_iterator(keys.keys.begin()), std::make_move_iterator(keys.keys.end()));
       return {};
     };
@@ -131,13 +129,19 @@ Result<TrustStore> TrustStore::load(store::ObjectReader& objects, const Database
       problems.push_back({f.name, Error{ErrorCode::kForged, fmt::format("epoch {} is sealed to recipients that are on no list of the authority", format::epoch_id(f.record).short_hex()),
                                         "look at who changed the recipients at the site"}});
     }
-    for (auto& box : boxes[format::epoch_id(f.record)]) {
-      const bool known = std::any_of(epoch->keys.begin(), epoch->keys.end(), [&](const auto& k) { return k.recipient.public_key == box.recipient.public_key; });
-      if (!known) epoch->keys.push_back(std::move(box));
-    }
+    out.add_resealed(format::epoch_id(f.record), *epoch);
     out.epochs_.emplace(format::epoch_id(f.record), std::move(*epoch));
   }
   return out;
+}
+
+void TrustStore::add_resealed(const EpochId& id, format::EpochRecord& record) const {
+  auto found = resealed_.find(id);
+  if (found == resealed_.end()) return;
+  for (const auto& box : found->second) {
+    const bool known = std::any_of(record.keys.begin(), record.keys.end(), [&](const auto& k) { return k.recipient.public_key == box.recipient.public_key; });
+    if (!known) record.keys.push_back(box);
+  }
 }
 
 Status TrustStore::require_any() const {
@@ -179,6 +183,12 @@ Result<format::EpochRecord> TrustStore::verify_epoch(ByteView bytes, const Epoch
   STELE_TRY(format::EpochRecord epoch, format::EpochRecord::read(record));
   if (epoch.database != database_) return other_database("an epoch");
   STELE_TRY([[maybe_unused]] const EnrolledAgent* agent, believe(record, epoch.enrolment, epoch.generation));
+  return epoch;
+}
+
+Result<format::EpochRecord> TrustStore::verify_copied_epoch(ByteView bytes, const EpochId& id) const {
+  STELE_TRY(format::EpochRecord epoch, verify_epoch(bytes, id));
+  add_resealed(id, epoch);
   return epoch;
 }
 
