@@ -39,7 +39,8 @@ class RemoteReader final : public store::ObjectReader {
   Result<std::uint32_t> seal_runs(const DatabaseName& database);
   /// A timeline number larger than `above` and than any the receiver has seen or given away; durably noted there.
   Result<std::uint32_t> reserve_timeline(const DatabaseName& database, std::uint32_t above);
-  /// Appends a drill record of a site that the certificate names; gives its id when it is durable. kUnauthorised for any other record.
+  /// Appends what an operator may (PROTOCOL.md, step 14): a drill record, or what an authority signed about keys. Gives its id when it is
+  /// durable; repeating one is harmless. kUnauthorised for any other record.
   Result<Digest> put_record(ByteView record);
   Result<protocol::DatabaseState> query_database(const DatabaseName& database);
   /// As its certificate says.

@@ -167,24 +167,42 @@ std::string format_progress(std::string_view label, std::uint64_t done, std::uin
   return out;
 }
 
-Progress::Progress(std::string label, std::uint64_t total, Clock& clock)
+std::string progress_json(std::string_view label, std::uint64_t done, std::uint64_t total, Duration elapsed) {
+  const double seconds = std::max(static_cast<double>(elapsed.count()) / 1e6, 1e-6);
+  const double rate = static_cast<double>(done) / seconds;
+  nlohmann::json body = {{"step", label}, {"done", done}, {"bytes_per_second", static_cast<std::uint64_t>(rate)}};
+  if (total != 0) {
+    const std::uint64_t bounded = std::min(done, total);
+    body["total"] = total;
+    body["percent"] = static_cast<int>(static_cast<double>(bounded) * 100 / static_cast<double>(total));
+    if (rate > 0) body["seconds_left"] = static_cast<std::uint64_t>(static_cast<double>(total - bounded) / rate);
+  }
+  return nlohmann::json{{"progress", body}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+Progress::Progress(std::string label, std::uint64_t total, Clock& clock, bool json)
     : label_(std::move(label)),
       total_(total),
       clock_(clock),
       begin_(clock.steady_now()),
       last_(begin_),
-      terminal_(::isatty(STDERR_FILENO) == 1) {}
+      json_(json),
+      terminal_(!json && ::isatty(STDERR_FILENO) == 1) {}
 
 Progress::~Progress() {
   if (!shown_) return;
-  put(stderr, "\r\x1b[K");
+  if (terminal_) put(stderr, "\r\x1b[K");
+  if (json_) put(stderr, progress_json(label_, done_, total_, std::chrono::duration_cast<Duration>(clock_.steady_now() - begin_)) + "\n");
 }
 
 void Progress::update(std::uint64_t done) {
-  if (!terminal_) return;
+  done_ = done;
+  if (!terminal_ && !json_) return;
   const Instant now = clock_.steady_now();
-  if (now - begin_ < std::chrono::seconds(1) || (shown_ && now - last_ < std::chrono::milliseconds(100))) return;
-  put(stderr, "\r\x1b[K" + format_progress(label_, done, total_, std::chrono::duration_cast<Duration>(now - begin_)));
+  const auto pause = json_ ? std::chrono::milliseconds(1000) : std::chrono::milliseconds(100);
+  if (now - begin_ < std::chrono::seconds(1) || (shown_ && now - last_ < pause)) return;
+  const auto elapsed = std::chrono::duration_cast<Duration>(now - begin_);
+  put(stderr, json_ ? progress_json(label_, done, total_, elapsed) + "\n" : "\r\x1b[K" + format_progress(label_, done, total_, elapsed));
   last_ = now;
   shown_ = true;
 }

@@ -59,11 +59,15 @@ class Table {
 /// The text of a progress line: "restore 45 %  1.2 GiB of 2.7 GiB  310.0 MiB/s  5 s left". `total` 0: unknown. Pure.
 std::string format_progress(std::string_view label, std::uint64_t done, std::uint64_t total, Duration elapsed);
 
-/// One line on standard error that is written over, only on a terminal, at most ten times a second, and only for work
-/// of over a second.
+/// The same as one JSON object: {"progress": {"step": "restore", "done": 1288490188, "total": 2899102924, "percent": 44, "bytes_per_second":
+/// 325058560, "seconds_left": 5}}. `total`, `percent` and `seconds_left` are left out where they are not known. Pure.
+std::string progress_json(std::string_view label, std::uint64_t done, std::uint64_t total, Duration elapsed);
+
+/// How far work of over a second is, on standard error: on a terminal one line that is written over, at most ten times a second; with `json`
+/// a JSON line each second and one at the end.
 class Progress {
  public:
-  Progress(std::string label, std::uint64_t total, Clock& clock);
+  Progress(std::string label, std::uint64_t total, Clock& clock, bool json = false);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -75,7 +79,8 @@ class Progress {
   std::uint64_t total_;
   Clock& clock_;
   Instant begin_, last_{};
-  bool terminal_, shown_ = false;
+  std::uint64_t done_ = 0;
+  bool json_, terminal_, shown_ = false;
 };
 
 }  // namespace stele::cli

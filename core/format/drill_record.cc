@@ -17,7 +17,7 @@ std::string_view drill_outcome_name(DrillOutcomeKind outcome) {
 }
 
 Result<SignedRecord> DrillRecord::sign(const crypto::SigningKey& restore_host) const {
-  return sign_body<DrillRecord>(kDrillRecordKind, restore_host, [&](ByteWriter& w) {
+  return sign_body<DrillRecord>(RecordKind::kDrill, restore_host, [&](ByteWriter& w) {
     write_database(w, database);
     w.raw(drill.view());
     w.i64(started.micros);
@@ -41,7 +41,7 @@ Result<SignedRecord> DrillRecord::sign(const crypto::SigningKey& restore_host) c
 }
 
 Result<DrillRecord> DrillRecord::read(const SignedRecord& record) {
-  return read_body<DrillRecord>(record, kDrillRecordKind, [](ByteReader& r, DrillRecord& out) -> Status {
+  return read_body<DrillRecord>(record, RecordKind::kDrill, [](ByteReader& r, DrillRecord& out) -> Status {
     STELE_CHECK(read_database(r, out.database));
     r.fixed(out.drill);
     out.started = {r.i64()};

@@ -8,9 +8,6 @@
 
 namespace stele::format {
 
-/// The kind of a drill record (FORMATS.md section 2).
-inline constexpr RecordKind kDrillRecordKind{10};
-
 /// Longest note of a drill record, in bytes.
 inline constexpr std::size_t kMaxDrillNote = 512;
 inline constexpr std::size_t kMaxDrillKeys = 32;

@@ -30,9 +30,9 @@ std::string_view record_kind_name(RecordKind kind) {
     case RecordKind::kStatus: return "status";
     case RecordKind::kWithdrawal: return "withdrawal";
     case RecordKind::kEnrolmentRequest: return "enrolment request";
-    default: break;
+    case RecordKind::kResealedKeys: return "resealed keys";
+    case RecordKind::kDrill: return "drill";
   }
-  if (kind == kDrillRecordKind) return "drill";
   return "unknown";
 }
 

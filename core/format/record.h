@@ -20,6 +20,8 @@ enum class RecordKind : std::uint16_t {
   kStatus = 7,
   kWithdrawal = 8,
   kEnrolmentRequest = 9,
+  kDrill = 10,
+  kResealedKeys = 11,
 };
 
 std::string_view record_kind_name(RecordKind kind);

@@ -4,7 +4,7 @@ namespace stele::protocol {
 
 namespace {
 // The largest raw bodies; each is also checked against its own format's limit.
-constexpr std::uint32_t kMaxManifest = 8 << 20, kMaxRecord = 256 << 10, kMaxFrame = (1 << 20) + (4 << 10), kMaxPack = 20 << 20, kMaxList = 300 << 10, kMaxDrill = 8 << 10;
+constexpr std::uint32_t kMaxManifest = 8 << 20, kMaxRecord = 256 << 10, kMaxFrame = (1 << 20) + (4 << 10), kMaxPack = 20 << 20, kMaxList = 300 << 10;
 constexpr std::uint32_t kNames = kMaxQueryNames * 32;
 }  // namespace
 
@@ -57,7 +57,7 @@ std::vector<MessageLimit> receiver_accepts(Purpose purpose) {
       add({{kPutRecord, kMaxRecord}, {kQueryChunks, kNames}, {kPutPack, kMaxPack}, {kPutList, kMaxList}, {kCommitSnapshot, kMaxManifest}});
       break;
     case Purpose::kRead:
-      add({{kPutRecord, kMaxDrill}, {kListObjects, kMaxControl}, {kReadObject, kMaxControl}, {kSealRuns, kMaxControl}, {kReserveTimeline, kMaxControl}});
+      add({{kListObjects, kMaxControl}, {kReadObject, kMaxControl}, {kSealRuns, kMaxControl}, {kReserveTimeline, kMaxControl}, {kPutRecord, kMaxRecord}});
       break;
   }
   return out;

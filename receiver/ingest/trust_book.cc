@@ -7,6 +7,7 @@
 #include "core/crypto/suite.h"
 #include "core/format/drill_record.h"
 #include "core/format/object_names.h"
+#include "core/format/resealed.h"
 
 namespace stele::receiver {
 
@@ -16,6 +17,14 @@ using format::SignedRecord;
 namespace {
 
 Error unauthorised(std::string what, std::string hint) { return Error{ErrorCode::kUnauthorised, std::move(what), std::move(hint)}; }
+
+const format::RecipientList* newest_of(const std::map<Digest, format::RecipientList>& lists) {
+  const format::RecipientList* newest = nullptr;
+  for (const auto& [id, list] : lists) {
+    if (newest == nullptr || list.serial > newest->serial) newest = &list;
+  }
+  return newest;
+}
 
 constexpr std::string_view kEnrolHint = "enrol the agent: `stele-agent enroll`, then `stele-restore enroll` with the authority key";
 
@@ -71,10 +80,7 @@ Result<const TrustBook::Enrolled*> TrustBook::enrolment_for(const Digest& id, co
 }
 
 std::string TrustBook::recipients_alarm(const format::EpochRecord& epoch) const {
-  const format::RecipientList* newest = nullptr;
-  for (const auto& [id, list] : lists_) {
-    if (newest == nullptr || list.serial > newest->serial) newest = &list;
-  }
+  const format::RecipientList* newest = newest_of(lists_);
   if (newest == nullptr) return "no recipient list of an authority is held here";
   bool same = newest->recipients.size() == epoch.keys.size();
   for (const auto& sealed : epoch.keys) {
@@ -97,12 +103,28 @@ Result<RecordVerdict> TrustBook::judge(const SignedRecord& record) const { retur
 Result<RecordVerdict> TrustBook::judge_as(const SignedRecord& record, bool stored) const {
   RecordVerdict out;
   const Digest id = record.id();
-  if (record.kind == format::kDrillRecordKind) {
+  if (record.kind == RecordKind::kDrill) {
     STELE_TRY(format::DrillRecord drill, format::DrillRecord::read(record));
     STELE_CHECK(check_database(record, drill.database));
     if (record.bytes.size() > format::kMaxDrillRecordBytes) return Error{ErrorCode::kProtocol, "a drill record over the limit", ""};
     STELE_CHECK(format::verify_own_signature(record));
     out.object_name = format::drill_name(database_, drill.finished, id);
+    return out;
+  }
+  if (record.kind == format::RecordKind::kResealedKeys) {
+    STELE_TRY(const format::ResealedKeys resealed, format::ResealedKeys::read(record));
+    STELE_CHECK(check_database(record, resealed.database));
+    STELE_CHECK(format::verify_by_any(record, authorities_));
+    out.object_name = format::resealed_name(database_, id);
+    out.known = known_appended_.contains(id);
+    if (stored || out.known) return out;
+    if (!epochs_.contains(resealed.epoch)) return Error{ErrorCode::kNotFound, fmt::format("resealed keys: epoch {} is not held here", resealed.epoch.short_hex()), ""};
+    // The list rules, not whoever comes: only those whom the authority's newest one names.
+    const format::RecipientList* newest = newest_of(lists_);
+    for (const auto& sealed : resealed.keys) {
+      if (newest != nullptr && std::find(newest->recipients.begin(), newest->recipients.end(), sealed.recipient) != newest->recipients.end()) continue;
+      return unauthorised(fmt::format("resealed keys: recipient \"{}\" is not on the authority's newest recipient list", sealed.recipient.label), "put that list first");
+    }
     return out;
   }
   switch (record.kind) {
@@ -156,7 +178,7 @@ Result<RecordVerdict> TrustBook::judge_as(const SignedRecord& record, bool store
     case RecordKind::kFact: {
       STELE_TRY(format::Fact fact, format::Fact::read(record));
       STELE_CHECK(check_database(record, fact.database));
-      out.known = known_facts_.contains(id);
+      out.known = known_appended_.contains(id);
       if (!stored && !out.known) {
         STELE_TRY(const crypto::VerifyKey* key, current_key());
         STELE_CHECK(format::verify_record(record, *key));
@@ -173,8 +195,12 @@ Status TrustBook::add(const SignedRecord& record) {
   STELE_TRY(RecordVerdict verdict, judge_as(record, true));
   if (verdict.known) return {};
   // What a restore host says of itself changes nothing here.
-  if (record.kind == format::kDrillRecordKind) return {};
+  if (record.kind == format::RecordKind::kDrill) return {};
   const Digest id = record.id();
+  if (record.kind == format::RecordKind::kResealedKeys) {
+    known_appended_.emplace(id, verdict.object_name);
+    return {};
+  }
   // judge_as has read each of these: what is read again cannot fail.
   switch (record.kind) {
     case RecordKind::kEnrolment: {
@@ -212,7 +238,7 @@ Status TrustBook::add(const SignedRecord& record) {
     }
     default: {
       STELE_TRY(format::Fact fact, format::Fact::read(record));
-      known_facts_.emplace(id, verdict.object_name);
+      known_appended_.emplace(id, verdict.object_name);
       facts_.push_back(std::move(fact));
       break;
     }

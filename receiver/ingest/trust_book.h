@@ -80,7 +80,7 @@ class TrustBook {
   std::map<Digest, format::RecipientList> lists_;
   std::map<StreamId, format::BranchRecord> branches_;
   std::map<EpochId, Epoch> epochs_;
-  std::map<Digest, std::string> known_facts_;
+  std::map<Digest, std::string> known_appended_;  ///< facts and resealed keys
   std::vector<format::Fact> facts_;
 };
 

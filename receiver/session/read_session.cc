@@ -2,6 +2,7 @@
 
 #include "core/config/log.h"
 #include "core/format/drill_record.h"
+#include "core/format/resealed.h"
 #include "receiver/session/session.h"
 
 namespace stele::receiver {
@@ -41,7 +42,7 @@ class ReadSession final : public Session {
         co_return co_await reply(MessageType::kObjectData, std::move(bytes));
       }
       case MessageType::kPutRecord: {
-        auto database = drilled_database(message.body);
+        auto database = database_of(message.body);
         if (!database.ok()) {
           answer_failure(database.error());
           co_return Status();
@@ -82,14 +83,24 @@ class ReadSession final : public Session {
     }
   }
 
-  /// The database of a drill record; of an operator nothing else is kept.
-  Result<Database*> drilled_database(ByteView bytes) {
+  /// The database of a record that an operator may append (PROTOCOL.md, step 14).
+  Result<Database*> database_of(ByteView bytes) {
     STELE_TRY(const format::SignedRecord record, format::parse_record(bytes));
-    if (record.kind != format::kDrillRecordKind) {
-      return Error{ErrorCode::kUnauthorised, fmt::format("a {} record from {}: an operator appends drill records only", format::record_kind_name(record.kind), stream_->peer().to_string()), ""};
+    DatabaseName name;
+    if (record.kind == format::RecordKind::kDrill) {
+      STELE_TRY(const format::DrillRecord drill, format::DrillRecord::read(record));
+      name = drill.database;
+    } else if (record.kind == format::RecordKind::kRecipientList) {
+      STELE_TRY(const format::RecipientList list, format::RecipientList::read(record));
+      name = list.database;
+    } else if (record.kind == format::RecordKind::kResealedKeys) {
+      STELE_TRY(const format::ResealedKeys resealed, format::ResealedKeys::read(record));
+      name = resealed.database;
+    } else {
+      return Error{ErrorCode::kUnauthorised, fmt::format("a {} record from {}", format::record_kind_name(record.kind), stream_->peer().to_string()),
+                   "operators append drill records, recipient lists and resealed keys only"};
     }
-    STELE_TRY(const format::DrillRecord drill, format::DrillRecord::read(record));
-    return own_database(drill.database);
+    return own_database(name);
   }
 
   /// Large answers are written, not queued: the next request is read when this one is on its way.

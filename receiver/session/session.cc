@@ -132,7 +132,7 @@ Task<void> Session::pace(SiteState& site, std::uint64_t bytes) {
 
 Result<Digest> Session::put_agent_record(Database& database, ByteView bytes) {
   STELE_TRY(const format::SignedRecord record, format::parse_record(bytes));
-  if (record.kind == format::kDrillRecordKind) return Error{ErrorCode::kUnauthorised, "a drill record from an agent", "only an operator's certificate appends those"};
+  if (record.kind == format::RecordKind::kDrill) return Error{ErrorCode::kUnauthorised, "a drill record from an agent", "only an operator's certificate appends those"};
   return context_.keeper.put_record(database, bytes);
 }
 

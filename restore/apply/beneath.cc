@@ -1,5 +1,6 @@
 #include "restore/apply/beneath.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/openat2.h>
@@ -82,6 +83,60 @@ Result<FileDescriptor> BeneathDirectory::create_file(const std::string& path, mo
 Result<FileDescriptor> BeneathDirectory::open_file(const std::string& path) const {
   if (!format::is_safe_relative_path(path)) return Error{ErrorCode::kDamaged, "a path that leaves the target directory", ""};
   return open_beneath(path, O_WRONLY | O_NOFOLLOW, 0);
+}
+
+Result<FileDescriptor> BeneathDirectory::open_existing(const std::string& path) const {
+  if (!format::is_safe_relative_path(path)) return Error{ErrorCode::kDamaged, "a path that leaves the target directory", ""};
+  return open_beneath(path, O_RDWR | O_NOFOLLOW, 0);
+}
+
+Result<std::vector<BeneathDirectory::Entry>> BeneathDirectory::list(const std::string& path) const {
+  STELE_TRY(FileDescriptor fd, open_beneath(path.empty() ? "." : path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0));
+  DIR* directory = ::fdopendir(fd.get());
+  if (directory == nullptr) return system_error("list", fmt::format("{}/{}", path_, path), errno);
+  fd.release();
+  std::vector<Entry> out;
+  std::optional<Error> failed;
+  while (!failed) {
+    errno = 0;
+    const dirent* found = ::readdir(directory);
+    if (found == nullptr) {
+      if (errno != 0) failed = system_error("list", fmt::format("{}/{}", path_, path), errno);
+      break;
+    }
+    Entry entry;
+    entry.name = found->d_name;
+    if (entry.name == "." || entry.name == "..") continue;
+    struct stat info {};
+    if (::fstatat(::dirfd(directory), found->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      failed = system_error("look at", fmt::format("{}/{}/{}", path_, path, entry.name), errno);
+      break;
+    }
+    entry.type = info.st_mode & S_IFMT;
+    entry.links = info.st_nlink;
+    entry.size = static_cast<std::uint64_t>(info.st_size);
+    if (entry.type == S_IFLNK) {
+      std::string target(4096, '\0');
+      const ssize_t n = ::readlinkat(::dirfd(directory), found->d_name, target.data(), target.size());
+      target.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
+      entry.target = std::move(target);
+    }
+    out.push_back(std::move(entry));
+  }
+  ::closedir(directory);
+  if (failed) return *failed;
+  return out;
+}
+
+Status BeneathDirectory::remove(const std::string& path) const {
+  std::string name;
+  STELE_TRY(const FileDescriptor parent, open_parent(path, name));
+  if (::unlinkat(parent.get(), name.c_str(), 0) == 0) return {};
+  if (errno != EISDIR && errno != EPERM) return system_error("remove", fmt::format("{}/{}", path_, path), errno);
+  STELE_TRY(const std::vector<Entry> inner, list(path));
+  for (const Entry& entry : inner) STELE_CHECK(remove(path + "/" + entry.name));
+  if (::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR) != 0) return system_error("remove", fmt::format("{}/{}", path_, path), errno);
+  return {};
 }
 
 Status BeneathDirectory::make_link(const std::string& path, const std::string& target) const {

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/base/bytes.h"
 
@@ -23,6 +24,8 @@ class FileDescriptor {
   FileDescriptor& operator=(const FileDescriptor&) = delete;
   int get() const { return fd_; }
   bool valid() const { return fd_ >= 0; }
+  /// Gives the descriptor away.
+  int release() { return std::exchange(fd_, -1); }
   /// Closes and tells about a failure.
   Status close(std::string_view path);
 
@@ -43,9 +46,22 @@ class BeneathDirectory {
   Result<FileDescriptor> create_file(const std::string& path, mode_t mode) const;
   /// Opens a file made before, for writing.
   Result<FileDescriptor> open_file(const std::string& path) const;
+  /// Opens a file that stood here before, for reading and writing.
+  Result<FileDescriptor> open_existing(const std::string& path) const;
   /// A symbolic link in an existing directory.
   Status make_link(const std::string& path, const std::string& target) const;
   Result<bool> exists(const std::string& path) const;
+  /// What a directory beneath ("" the directory itself) holds, without following links.
+  struct Entry {
+    std::string name;
+    mode_t type = 0;          ///< S_IFREG, S_IFDIR, S_IFLNK, ...
+    std::uint64_t links = 1;  ///< hard links
+    std::uint64_t size = 0;
+    std::string target;       ///< of a symbolic link
+  };
+  Result<std::vector<Entry>> list(const std::string& path) const;
+  /// Removes a file or link, or a directory with everything in it; links are never followed.
+  Status remove(const std::string& path) const;
   Status set_mode(const std::string& path, mode_t mode) const;
   /// fsync of a directory beneath ("" the directory itself).
   Status sync_directory(const std::string& path) const;

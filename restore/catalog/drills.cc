@@ -18,7 +18,7 @@ std::vector<StoredDrill> read_drills(store::ObjectReader& objects, const Databas
     const std::string& name = (*names)[i].name;
     auto read = [&]() -> Status {
       STELE_TRY(const Bytes bytes, objects.read_all(name, format::kMaxDrillRecordBytes));
-      STELE_TRY(const format::SignedRecord record, format::parse_record(bytes, format::kDrillRecordKind));
+      STELE_TRY(const format::SignedRecord record, format::parse_record(bytes, format::RecordKind::kDrill));
       STELE_CHECK(format::verify_own_signature(record));
       STELE_TRY(format::DrillRecord drill, format::DrillRecord::read(record));
       if (drill.database != database || format::drill_name(database, drill.finished, record.id()) != name) {

@@ -175,7 +175,7 @@ Result<std::unique_ptr<StoreCatalog>> StoreCatalog::load(store::ObjectReader& ob
 Result<const EnrolledAgent*> StoreCatalog::check_run(const format::RunHead& head, const std::string& name) {
   const format::EpochRecord* record = epoch(head.epoch);
   if (record == nullptr) {
-    auto copy = trust_.verify_epoch(head.epoch_record, head.epoch);
+    auto copy = trust_.verify_copied_epoch(head.epoch_record, head.epoch);
     if (!copy.ok()) return copy.error().in(name);
     record = &copied_epochs_.emplace(head.epoch, std::move(*copy)).first->second;
   }

@@ -45,6 +45,8 @@ class ChunkFetcher {
   Status fetch(std::span<const ChunkName> names, std::size_t workers, const std::function<Status(std::vector<Opened>&)>& prepare,
                const std::function<Status(const std::vector<Opened>&)>& consume);
 
+  /// Names plaintext as this snapshot's agent did. One thread each.
+  format::ChunkNamer make_namer() const { return format::ChunkNamer(*suite_, naming_->chunk_name); }
   /// Copies that were bad although another one was good.
   std::vector<Problem> take_problems();
   std::uint64_t bytes_read() const { return bytes_read_.load(); }

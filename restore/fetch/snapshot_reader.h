@@ -17,12 +17,22 @@ class SnapshotReader {
   /// Names of the file contents, in order; the file table's own chunks are not among them.
   std::span<const ChunkName> content() const { return std::span(chunks_).first(content_); }
   ChunkFetcher& fetcher() { return *fetcher_; }
+  /// The length that every chunk but a file's last has, as far as sizes and counts of the files tell; nothing when they fit no length.
+  std::optional<std::uint64_t> chunk_bytes() const;
   std::vector<Problem>& problems() { return problems_; }
 
   /// Gives every byte of every file once: `write(file, offset, bytes)`, on many threads. kDamaged where a file's chunks are not as long as
   /// the file table says. `progress` gets the bytes written so far.
   Status read_files(std::size_t workers, const std::function<Status(std::size_t file, std::uint64_t offset, ByteView bytes)>& write,
                     const std::function<void(std::uint64_t)>& progress);
+  /// The same without the chunks in `have` (by their index in content()): what `find_existing` found. Needs chunk_bytes(); kDamaged where
+  /// a chunk is not as long as that says.
+  Status read_missing(const std::vector<bool>& have, std::size_t workers,
+                      const std::function<Status(std::size_t file, std::uint64_t offset, ByteView bytes)>& write, const std::function<void(std::uint64_t)>& progress);
+  /// Which chunks lie already where they belong: every name is recomputed from what `read` gives of a file (fewer bytes at its end, none
+  /// where there is no such file). `progress` gets the bytes compared. On many threads. Empty without chunk_bytes().
+  Result<std::vector<bool>> find_existing(std::size_t workers, const std::function<Result<std::size_t>(std::size_t file, std::uint64_t offset, MutableByteView out)>& read,
+                                          const std::function<void(std::uint64_t)>& progress);
 
  private:
   SnapshotReader() = default;

@@ -17,6 +17,8 @@ Command add_enroll(CLI::App& app, const cli::Common& common);
 Command add_keys(CLI::App& app, const cli::Common& common);
 Command add_list(CLI::App& app, const cli::Common& common);
 Command add_plan(CLI::App& app, const cli::Common& common);
+Command add_extract(CLI::App& app, const cli::Common& common);
+Command add_follow(CLI::App& app, const cli::Common& common);
 Command add_run(CLI::App& app, const cli::Common& common);
 Command add_drill(CLI::App& app, const cli::Common& common);
 Command add_verify(CLI::App& app, const cli::Common& common);

@@ -1,13 +1,19 @@
 #include "restore/main/context.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <fstream>
 
 #include "core/config/log.h"
 #include "core/io/durable_file.h"
 #include "core/store/local_store.h"
+#include "restore/apply/beneath.h"
 #include "restore/fetch/parallel.h"
 
 namespace stele::restore {
@@ -22,6 +28,39 @@ net::TlsConfig to_net(const config::TlsConfig& tls) {
   out.crl_file = tls.crl.string();
   out.crl_stale = tls.crl_stale == config::CrlStale::kRefuse ? net::CrlStale::kRefuse : net::CrlStale::kAllow;
   return out;
+}
+
+/// A store directory without a receiver: the numbers that restores took stand one a line in ROOT/reserved-timelines/SITE.DATABASE, under a lock.
+/// Gives the first number from `next` on that nobody took. Where the directory cannot be written, two restores may choose one number: said.
+Result<std::uint32_t> reserve_beside(const std::string& root, const DatabaseName& database, std::uint32_t next, std::uint32_t farthest) {
+  const std::string directory = root + "/reserved-timelines", path = fmt::format("{}/{}.{}", directory, database.site, database.database);
+  if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST && errno != EROFS && errno != EACCES) return system_error("make directory", directory, errno);
+  const FileDescriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644));
+  if (!fd.valid()) {
+    if (errno != EROFS && errno != EACCES && errno != ENOENT) return system_error("open", path, errno);
+    log::warning("the next timeline number could not be reserved: another restore from this store may choose the same", {{"directory", root}});
+    return next;
+  }
+  if (::flock(fd.get(), LOCK_EX) != 0) return system_error("lock", path, errno);
+  std::ifstream in(path);
+  for (std::uint32_t taken = 0; in >> taken;) {
+    if (taken >= next && taken < farthest) next = taken + 1;
+  }
+  const std::string line = fmt::format("{}\n", next);
+  if (::write(fd.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size()) || ::fsync(fd.get()) != 0) return system_error("write", path, errno);
+  return next;
+}
+
+/// A store belongs to its receiver's user; what root adds must be readable for that one.
+Status give_to_owner_of(const std::string& objects, const std::string& name) {
+  struct stat owner {};
+  if (::geteuid() != 0) return {};
+  if (::stat(objects.c_str(), &owner) != 0) return system_error("look at", objects, errno);
+  for (std::size_t end = name.find('/');; end = name.find('/', end + 1)) {
+    const std::string path = objects + "/" + name.substr(0, end);
+    if (::lchown(path.c_str(), owner.st_uid, owner.st_gid) != 0) return system_error("give away", path, errno);
+    if (end == std::string::npos) return {};
+  }
 }
 
 }  // namespace
@@ -61,6 +100,8 @@ Result<std::unique_ptr<Context>> Context::open(const cli::Common& common, const 
       continue;
     }
     failed = reader.error().in(fmt::format("receiver {}", receiver.name));
+    // A line that is down is no target that cannot be reached: trying again may help.
+    if (failed->code == ErrorCode::kUnreachable) failed->code = ErrorCode::kTemporary;
     log::warning("a receiver does not answer", {{"receiver", receiver.name}, {"error", reader.error().to_string()}});
   }
   if (out->receivers_.empty()) return *failed;
@@ -105,6 +146,23 @@ Result<std::unique_ptr<StoreCatalog>> Context::load(const DatabaseName& database
   return StoreCatalog::load(*objects_, database, std::move(options));
 }
 
+Status Context::append(const std::vector<std::pair<std::string, Bytes>>& records) {
+  for (const auto& receiver : receivers_) {
+    for (const auto& [name, bytes] : records) {
+      if (auto put = receiver->put_record(bytes); !put.ok()) return put.error().in(fmt::format("{} at receiver {}", name, receiver->receiver()));
+    }
+  }
+  if (!receivers_.empty()) return {};
+  const std::string root = config_.store_directory.string();
+  auto store = store::LocalStore::open(fs_, root, fmt::format("{} {}", kProgram, STELE_VERSION));
+  if (!store.ok()) return store.error().in(fmt::format("write to the store directory {}", root)).with_hint("a receiver uses it: configure [[receiver]] instead of [store], or stop it");
+  for (const auto& [name, bytes] : records) {
+    STELE_CHECK((*store)->put(name, bytes));
+    STELE_CHECK(give_to_owner_of(root + "/objects", name));
+  }
+  return {};
+}
+
 Result<std::vector<std::uint32_t>> Context::reserve_timeline(const StoreCatalog& catalog, const recovery::Plan& plan) {
   std::uint32_t highest = plan.timeline;
   const recovery::BranchFact* head = catalog.facts().branch(plan.path.head());
@@ -122,6 +180,9 @@ Result<std::vector<std::uint32_t>> Context::reserve_timeline(const StoreCatalog&
   for (const auto& receiver : receivers_) {
     STELE_TRY(const std::uint32_t number, receiver->reserve_timeline(catalog.database(), next - 1));
     if (number > highest && number < highest + kFarthest) next = std::max(next, number);
+  }
+  if (receivers_.empty()) {
+    STELE_TRY(next, reserve_beside(config_.store_directory.string(), catalog.database(), next, highest + kFarthest));
   }
   std::vector<std::uint32_t> taken;
   for (std::uint32_t n = plan.timeline + 1; n < next; ++n) taken.push_back(n);

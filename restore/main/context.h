@@ -41,6 +41,7 @@ class Context {
   io::FileSystem& fs() { return fs_; }
   Clock& clock() { return clock_; }
   KeyRing& keys() { return keys_; }
+  PassphraseSource& passphrases() { return passphrases_; }
   std::size_t workers() const;
   /// Opens the configured key files; `ask` false: only those without a passphrase (or whose passphrase comes from a descriptor).
   Status load_keys(bool ask);
@@ -51,6 +52,9 @@ class Context {
   Result<DatabaseName> database();
   /// Loads a database, with a receiver's journal sealed first.
   Result<std::unique_ptr<StoreCatalog>> load(const DatabaseName& database);
+  /// Appends records that an authority signed, by their names, to every receiver or to the store directory (which no receiver may be using:
+  /// kTemporary). Stops at the first that is refused; repeating is harmless.
+  Status append(const std::vector<std::pair<std::string, Bytes>>& records);
   /// The next timeline number at every receiver (reserved there durably) or from what the store knows: numbers that must look taken.
   Result<std::vector<std::uint32_t>> reserve_timeline(const StoreCatalog& catalog, const recovery::Plan& plan);
 
@@ -78,7 +82,7 @@ class Context {
 /// A progress line that several threads may move.
 class SharedProgress {
  public:
-  SharedProgress(std::string label, std::uint64_t total, Clock& clock) : progress_(std::move(label), total, clock) {}
+  SharedProgress(std::string label, std::uint64_t total, Clock& clock, bool json) : progress_(std::move(label), total, clock, json) {}
   void operator()(std::uint64_t done) {
     std::lock_guard lock(mutex_);
     if (done > done_) progress_.update(done_ = done);

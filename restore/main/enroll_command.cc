@@ -10,6 +10,7 @@
 #include "restore/main/context.h"
 #include "restore/main/key_output.h"
 #include "restore/main/output.h"
+#include "restore/main/recipients.h"
 
 namespace stele::restore {
 
@@ -22,14 +23,6 @@ struct Options {
   int passphrase_fd = -1;
 };
 
-Result<format::Recipient> read_recipient_file(const std::string& path) {
-  STELE_TRY(const Bytes bytes, read_small_file(path, crypto::kMaxKeyFileBytes));
-  auto line = crypto::decode_public_key(as_text(bytes));
-  if (!line.ok()) return line.error().in(path);
-  STELE_TRY(const crypto::RecipientKey key, crypto::as_recipient(*line));
-  return format::Recipient{line->kind == crypto::KeyKind::kDrill ? format::RecipientKind::kDrill : format::RecipientKind::kRecovery, to_bytes(key.bytes()), line->label};
-}
-
 Result<int> enroll(const Options& options, bool json) {
   STELE_TRY(const Bytes request_bytes, read_small_file(options.request, format::kMaxRecordBytes));
   auto record = format::parse_record(request_bytes, format::RecordKind::kEnrolmentRequest);
@@ -41,24 +34,10 @@ Result<int> enroll(const Options& options, bool json) {
   // The request is signed by the key that it asks for: whoever made it has it.
   if (Status own = format::verify_record(*record, agent); !own.ok()) return own.error().in(options.request);
 
-  std::vector<format::Recipient> recipients;
-  std::size_t recovery = 0;
-  for (const std::string& path : options.recipients) {
-    STELE_TRY(format::Recipient recipient, read_recipient_file(path));
-    for (const format::Recipient& other : recipients) {
-      if (other.public_key == recipient.public_key) return Error{ErrorCode::kUsage, fmt::format("{}: the same key twice", path), ""};
-    }
-    recovery += recipient.kind == format::RecipientKind::kRecovery;
-    recipients.push_back(std::move(recipient));
-  }
-  if (recovery == 0) return Error{ErrorCode::kUsage, "no recovery key among the recipients: nobody could restore", "--recipient recovery.pub, at least two of them"};
-  if (recipients.size() > format::kMaxRecipients) return Error{ErrorCode::kUsage, fmt::format("more than {} recipients", format::kMaxRecipients), ""};
+  STELE_TRY(const std::vector<format::Recipient> recipients, read_recipients(options.recipients));
 
   PassphraseSource passphrases(options.passphrase_fd);
-  STELE_TRY(const Bytes key_file, read_key_file(options.authority_key));
-  STELE_TRY(const crypto::SecretBytes passphrase, passphrases.ask(fmt::format("passphrase of {}", options.authority_key)));
-  auto authority = crypto::decode_authority_key(key_file, passphrase);
-  if (!authority.ok()) return authority.error().in(options.authority_key);
+  STELE_TRY(const crypto::AuthorityKey authority, open_authority_key(options.authority_key, passphrases));
 
   SystemClock clock;
   const Timestamp now = clock.now();
@@ -69,9 +48,9 @@ Result<int> enroll(const Options& options, bool json) {
   enrolment.first_generation = {options.first_generation};
   enrolment.serial = serial;
   enrolment.issued = now;
-  STELE_TRY(const format::SignedRecord signed_enrolment, enrolment.sign(authority->key));
+  STELE_TRY(const format::SignedRecord signed_enrolment, enrolment.sign(authority.key));
   format::RecipientList list{request.database, serial, now, recipients};
-  STELE_TRY(const format::SignedRecord signed_list, list.sign(authority->key));
+  STELE_TRY(const format::SignedRecord signed_list, list.sign(authority.key));
 
   io::PosixFileSystem fs;
   STELE_CHECK(io::make_directories_durably(fs, options.directory));
@@ -84,7 +63,7 @@ Result<int> enroll(const Options& options, bool json) {
   }
   std::string text = fmt::format("enrolled {} with agent key {}\n  {}\n  {}\ncopy both to the agent's host\n", request.database.to_string(), to_hex(request.agent_key).substr(0, 16), enrolment_file, list_file);
   for (const format::Recipient& r : recipients) text += fmt::format("  {} key \"{}\"\n", r.kind == format::RecipientKind::kDrill ? "drill" : "recovery", r.label);
-  if (recovery < 2) text += "warning: only one recovery key; if it is lost, everything is lost. Enrol with two.\n";
+  if (count_recovery(recipients) < 2) text += "warning: only one recovery key; if it is lost, everything is lost. Enrol with two.\n";
   print(text);
   return 0;
 }

@@ -20,7 +20,7 @@ int run(int argc, char** argv) {
   cli::add_common(app, kProgram, common);
   std::vector<std::pair<CLI::App*, Command>> commands;
   using Add = Command (*)(CLI::App&, const cli::Common&);
-  for (Add add : {&add_keygen, &add_enroll, &add_keys, &add_list, &add_plan, &add_run, &add_drill, &add_verify, &add_wal_fetch}) {
+  for (Add add : {&add_keygen, &add_enroll, &add_keys, &add_list, &add_plan, &add_run, &add_extract, &add_follow, &add_drill, &add_verify, &add_wal_fetch}) {
     Command command = add(app, common);
     commands.emplace_back(app.get_subcommands([](CLI::App*) { return true; }).back(), std::move(command));
   }

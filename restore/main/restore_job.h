@@ -9,6 +9,7 @@
 #include "restore/fetch/log_reader.h"
 #include "restore/main/context.h"
 #include "restore/main/target_options.h"
+#include "restore/postgres/after_start.h"
 #include "restore/postgres/recovery_setup.h"
 #include "restore/postgres/server_process.h"
 
@@ -25,6 +26,8 @@ struct RunOptions {
   std::string role = "postgres";         ///< a superuser of the database, for questions to a private server
   std::vector<std::string> tablespaces;  ///< OID=DIR
   TablespaceOptions places;              ///< root and original
+  DeltaOptions delta;
+  bool standby = false;  ///< recover for ever: the log comes from `follow`
 
   // Not of the command line.
   bool side_instance = false;          ///< never serves: no timeline number is reserved for it
@@ -42,10 +45,13 @@ struct RunReport {
   std::string directory, staging, extra_directory;
   std::vector<TablespaceTarget> tablespaces;
   std::uint64_t files = 0, file_bytes = 0, stored_bytes_read = 0;
+  std::optional<DeltaReport> delta;
   ConfigurationReport configuration;
   std::vector<Problem> problems;
   bool started = false;
   std::optional<RecoveryLog> recovery;  ///< with --start
+  std::optional<RecoveredState> end;    ///< where the server was found when it was asked
+  std::string end_not_checked;          ///< why it was not
   double seconds_plan = 0, seconds_files = 0, seconds_log = 0, seconds_total = 0, seconds_recovery = 0;
   double seconds_write = 0;        ///< of `seconds_files`: what the workers spent in writes, over their number, and the syncs
   std::uint64_t bytes_needed = 0;  ///< that the file systems must have
@@ -60,6 +66,8 @@ class RestoreJob {
  public:
   /// Both outlive the job.
   RestoreJob(const cli::Common& common, const RunOptions& options);
+  /// With a store that is open already, and perhaps keys; otherwise decide() opens both.
+  RestoreJob(const cli::Common& common, const RunOptions& options, std::unique_ptr<Context> context);
   ~RestoreJob();
 
   /// Everything that can be refused: place, target, keys, snapshot, tablespaces, room, PostgreSQL's programs (where `start` or
@@ -67,12 +75,13 @@ class RestoreJob {
   Status decide();
   /// Files, log, settings, global/pg_control.
   Status write();
-  /// Starts a detached server as the configuration files say.
+  /// Starts a detached server as the configuration files say; one that is promoted is first asked privately whether it ended where the plan
+  /// says (restore/postgres/README.md).
   Status start();
 
   /// How the restored server is started, detached. To be changed (private_directory, settings) and given to recover_to_end.
   ServerOptions server_options() const;
-  /// `recover`; the report gets what the server's log says.
+  /// `recover`, with the progress of the replay shown; a private server that promoted is asked where it ended, and must have ended there.
   Result<std::unique_ptr<ServerProcess>> recover_to_end(const ServerOptions& server, WaitOptions wait = {});
 
   /// After decide().
@@ -84,6 +93,8 @@ class RestoreJob {
   const StoreCatalog& catalog() const;
   Context& context();
   ProcessRunner& runner();
+  /// Ends the job after a refusal and gives back what it worked with.
+  std::unique_ptr<Context> take_context();
 
  private:
   class Impl;

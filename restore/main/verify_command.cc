@@ -39,10 +39,10 @@ Command add_verify(CLI::App& app, const cli::Common& common) {
     DecodingLogIndex index(*catalog, reader);
     STELE_TRY(const recovery::Plan plan, plan_restore(*catalog, target, to_plan_options(options->target), &index));
     STELE_TRY(auto snapshot, SnapshotReader::open(*catalog, context->keys(), plan.snapshot.id, context->workers()));
-    SharedProgress files("verify files", snapshot->raw_bytes(), context->clock());
+    SharedProgress files("verify files", snapshot->raw_bytes(), context->clock(), common.json);
     STELE_CHECK(snapshot->read_files(
         context->workers(), [](std::size_t, std::uint64_t, ByteView) -> Status { return {}; }, [&](std::uint64_t done) { files(done); }));
-    SharedProgress log("verify log", plan.log_raw_bytes, context->clock());
+    SharedProgress log("verify log", plan.log_raw_bytes, context->clock(), common.json);
     STELE_TRY(const std::size_t objects, verify_log(*catalog, reader, plan, context->workers(), [&](std::uint64_t done) { log(done); }));
     std::vector<Problem> problems = catalog->problems();
     for (std::vector<Problem> more : {snapshot->problems(), snapshot->fetcher().take_problems()}) problems.insert(problems.end(), more.begin(), more.end());

@@ -59,7 +59,7 @@ class Setup {
     STELE_TRY(report_.edited_files, tree.rewrite(fs_, directory_));
     STELE_CHECK(remove_foreign_signals());
     STELE_CHECK(write_auto_conf());
-    STELE_CHECK(io::write_file_durably(fs_, path("recovery.signal"), {}, io::WriteMode::kReplace));
+    STELE_CHECK(io::write_file_durably(fs_, path(recovery_.standby ? "standby.signal" : "recovery.signal"), {}, io::WriteMode::kReplace));
     report_.listen_addresses = value_of("listen_addresses").value_or("");
     report_.unix_socket_directories = value_of("unix_socket_directories").value_or("");
     report_.port = static_cast<int>(integer(value_of("port").value_or("")).value_or(5432));
@@ -315,7 +315,7 @@ class Setup {
   /// standby.signal wins over recovery.signal and would recover for ever; recovery.conf (before PostgreSQL 12) keeps
   /// the server from starting.
   Status remove_foreign_signals() {
-    for (const char* name : {"standby.signal", "recovery.conf"}) {
+    for (const char* name : {recovery_.standby ? "recovery.signal" : "standby.signal", "recovery.conf"}) {
       auto removed = fs_.unlink(path(name));
       if (removed.ok())
         report_.removed_files.push_back(name);

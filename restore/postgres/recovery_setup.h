@@ -35,6 +35,7 @@ struct RecoverySettings {
   std::string timeline = "latest";  ///< recovery_target_timeline: "latest", "current" or a number
   TargetAction action = TargetAction::kPromote;
   std::string restore_command;  ///< from make_restore_command; never empty, or PostgreSQL refuses to start
+  bool standby = false;  ///< standby.signal instead of recovery.signal: asks restore_command again and again, until it is promoted
 };
 
 /// What is known of the source when its data directory has been written.

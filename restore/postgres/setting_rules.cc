@@ -95,6 +95,8 @@ std::vector<SettingRule> setting_rules(const RecoverySettings& recovery, const C
       {"recovery_target_name", target_value(Kind::kName)}};
   std::stable_partition(targets.begin(), targets.end(), [](const auto& t) { return t.second.empty(); });
   for (const auto& [name, value] : targets) rules.push_back({name, value, ours});
+  // A standby that asked for a file in vain asks again after this time.
+  if (recovery.standby) rules.push_back({"wal_retrieve_retry_interval", "500ms", "how soon new log is looked for"});
   if (major >= 15) rules.push_back({"archive_library", "", "would write into the source's archive", false, true});
   if (major <= 15) rules.push_back({"promote_trigger_file", "", "a path of the source's host"});
   if (!options.keep_logical_workers) {

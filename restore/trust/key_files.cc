@@ -63,10 +63,11 @@ Result<crypto::SecretBytes> ask_terminal(std::string_view prompt) {
     return Error{ErrorCode::kKeyMissing, fmt::format("{}: there is no terminal to ask on", prompt), "give --passphrase-fd N, a descriptor with the passphrase"};
   }
   const std::string question = fmt::format("{}: ", prompt);
-  (void)!::write(fd, question.data(), question.size());
   bool end = false;
   Result<crypto::SecretBytes> line = [&] {
+    // Silent before it asks: who types at once is neither shown nor lost.
     const SilentTerminal silent(fd);
+    (void)!::write(fd, question.data(), question.size());
     return read_line(fd, end);
   }();
   (void)!::write(fd, "\n", 1);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/format/object_names.h"
+#include "core/format/resealed.h"
 
 namespace stele::restore {
 
@@ -101,6 +102,18 @@ Result<TrustStore> TrustStore::load(store::ObjectReader& objects, const Database
     };
     if (Status added = add(); !added.ok()) problems.push_back({f.name, added.error()});
   }
+  STELE_TRY(auto resealed, read_folder(objects, database, "resealed", format::RecordKind::kResealedKeys, problems, out.records_seen_));
+  for (Found& f : resealed) {
+    auto add = [&]() -> Status {
+      STELE_CHECK(format::verify_by_any(f.record, authorities));
+      STELE_TRY(format::ResealedKeys keys, format::ResealedKeys::read(f.record));
+      if (keys.database != database) return other_database("resealed keys");
+      auto& of_epoch = out.resealed_[keys.epoch];
+      of_epoch.insert(of_epoch.end(), std::make_move_iterator(keys.keys.begin()), std::make_move_iterator(keys.keys.end()));
+      return {};
+    };
+    if (Status added = add(); !added.ok()) problems.push_back({f.name, added.error()});
+  }
   STELE_TRY(auto epochs, read_folder(objects, database, "epoch", format::RecordKind::kEpoch, problems, out.records_seen_));
   for (Found& f : epochs) {
     auto epoch = out.verify_epoch(f.record.bytes, format::epoch_id(f.record));
@@ -116,9 +129,19 @@ Result<TrustStore> TrustStore::load(store::ObjectReader& objects, const Database
       problems.push_back({f.name, Error{ErrorCode::kForged, fmt::format("epoch {} is sealed to recipients that are on no list of the authority", format::epoch_id(f.record).short_hex()),
                                         "look at who changed the recipients at the site"}});
     }
+    out.add_resealed(format::epoch_id(f.record), *epoch);
     out.epochs_.emplace(format::epoch_id(f.record), std::move(*epoch));
   }
   return out;
+}
+
+void TrustStore::add_resealed(const EpochId& id, format::EpochRecord& record) const {
+  auto found = resealed_.find(id);
+  if (found == resealed_.end()) return;
+  for (const auto& box : found->second) {
+    const bool known = std::any_of(record.keys.begin(), record.keys.end(), [&](const auto& k) { return k.recipient.public_key == box.recipient.public_key; });
+    if (!known) record.keys.push_back(box);
+  }
 }
 
 Status TrustStore::require_any() const {
@@ -160,6 +183,12 @@ Result<format::EpochRecord> TrustStore::verify_epoch(ByteView bytes, const Epoch
   STELE_TRY(format::EpochRecord epoch, format::EpochRecord::read(record));
   if (epoch.database != database_) return other_database("an epoch");
   STELE_TRY([[maybe_unused]] const EnrolledAgent* agent, believe(record, epoch.enrolment, epoch.generation));
+  return epoch;
+}
+
+Result<format::EpochRecord> TrustStore::verify_copied_epoch(ByteView bytes, const EpochId& id) const {
+  STELE_TRY(format::EpochRecord epoch, verify_epoch(bytes, id));
+  add_resealed(id, epoch);
   return epoch;
 }
 

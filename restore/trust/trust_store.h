@@ -43,12 +43,14 @@ class TrustStore {
   const EnrolledAgent* agent(const Digest& enrolment) const;
   const std::map<StreamId, format::BranchRecord>& branches() const { return branches_; }
   const format::BranchRecord* branch(const StreamId& stream) const;
+  /// With the boxes of resealed keys behind their own.
   const std::map<EpochId, format::EpochRecord>& epochs() const { return epochs_; }
   const format::EpochRecord* epoch(const EpochId& id) const;
   const std::vector<format::RecipientList>& recipient_lists() const { return recipient_lists_; }
 
-  /// An epoch record found as a copy inside another object. kForged unless its bytes are what `id` says and an enrolled key signed them.
-  Result<format::EpochRecord> verify_epoch(ByteView record, const EpochId& id) const;
+  /// An epoch record found as a copy inside another object, with the boxes of resealed keys. kForged unless its bytes are what `id` says and an
+  /// enrolled key signed them.
+  Result<format::EpochRecord> verify_copied_epoch(ByteView record, const EpochId& id) const;
 
   /// The key that must have signed bytes of this stream, generation and epoch that end at `end`. kForged: no such key, a generation below the
   /// enrolment's, an epoch of another stream, or a withdrawal.
@@ -57,12 +59,15 @@ class TrustStore {
   bool signed_by_agent(const format::SignedRecord& record) const;
 
  private:
+  Result<format::EpochRecord> verify_epoch(ByteView record, const EpochId& id) const;
+  void add_resealed(const EpochId& id, format::EpochRecord& record) const;
   explicit TrustStore(DatabaseName database) : database_(std::move(database)) {}
   Result<const EnrolledAgent*> believe(const format::SignedRecord& record, const Digest& enrolment, Generation generation) const;
   DatabaseName database_;
   std::map<Digest, EnrolledAgent> agents_;
   std::map<StreamId, format::BranchRecord> branches_;
   std::map<EpochId, format::EpochRecord> epochs_;
+  std::map<EpochId, std::vector<format::EpochRecord::SealedKey>> resealed_;  ///< boxes beside those of the epoch records
   std::map<Digest, format::RecipientList> lists_by_id_;
   std::vector<format::RecipientList> recipient_lists_;
   std::size_t records_seen_ = 0;

@@ -59,6 +59,10 @@ WalFetchResult fetch_wal_file(const std::string& staging, const std::string& nam
   switch (plan->answer(name)) {
     case WalPlan::Answer::kPastEnd: return {1, fmt::format("{} is past the end of the restore at {}", name, plan->end.to_string())};
     case WalPlan::Answer::kUnknown: return {255, fmt::format("{} is not in the plan of {}, and not past its end {}", name, staging, plan->end.to_string())};
+    case WalPlan::Answer::kNotYet:
+      // A standby asks again and never promotes by itself. Any other recovery would take 1 as the end of the log.
+      if (::access("standby.signal", F_OK) == 0) return {1, fmt::format("{} has not come yet", name)};
+      return {255, fmt::format("{} has not come yet, and this is no standby (standby.signal is not there): it may not end here", name)};
     case WalPlan::Answer::kDeliver: break;
   }
   const std::string from = staging + "/" + name;
@@ -68,7 +72,9 @@ WalFetchResult fetch_wal_file(const std::string& staging, const std::string& nam
   if (segment && static_cast<std::uint64_t>(info.st_size) != plan->segment_size) return {255, fmt::format("{} has {} bytes, not {}", from, info.st_size, plan->segment_size)};
   // PostgreSQL removes what an earlier try left at the target (RestoreArchivedFile); so do we.
   if (::unlink(target.c_str()) != 0 && errno != ENOENT) return fail(system_error("replace", target, errno));
-  if (segment && ::link(from.c_str(), target.c_str()) == 0) return {0, ""};
+  // What still grows is copied: PostgreSQL keeps the file it gets.
+  const bool grows = segment && !plan->following.is_zero();
+  if (segment && !grows && ::link(from.c_str(), target.c_str()) == 0) return {0, ""};
   if (Status copied = copy_file(from, target, segment ? plan->segment_size : pg::kMaxHistoryFileSize); !copied.ok()) return fail(copied.error());
   return {0, ""};
 }

@@ -27,6 +27,7 @@ Result<T> number(std::string_view text) {
 std::string WalPlan::encode() const {
   std::string out = fmt::format("{}\nsegment_size {}\nbegin {}\nend {}\n", kFirstLine, segment_size, begin.to_string(), end.to_string());
   for (const Timeline& t : timelines) out += fmt::format("timeline {} {}\n", t.number, t.begin.to_string());
+  if (!following.is_zero()) out += fmt::format("following {}\n", following.hex());
   for (const std::string& s : segments) out += fmt::format("segment {}\n", s);
   for (const std::string& h : histories) out += fmt::format("history {}\n", h);
   return out;
@@ -63,6 +64,8 @@ Result<WalPlan> WalPlan::decode(std::string_view text) {
       STELE_TRY(t.number, number<std::uint32_t>(value.substr(0, middle)));
       STELE_TRY(t.begin, parse_position(value.substr(middle + 1)));
       out.timelines.push_back(t);
+    } else if (key == "following") {
+      STELE_TRY(out.following, StreamId::parse_hex(value));
     } else if (key == "segment") {
       out.segments.emplace(value);
     } else if (key == "history") {
@@ -77,6 +80,17 @@ Result<WalPlan> WalPlan::decode(std::string_view text) {
 
 WalPlan::Answer WalPlan::answer(const std::string& name) const {
   if (segments.contains(name) || histories.contains(name)) return Answer::kDeliver;
+  if (!following.is_zero()) {
+    switch (pg::classify_wal_file(name)) {
+      case pg::WalFileKind::kHistory: {
+        // Those of this history are here; a promotion asks once more for its parent's, when standby.signal is gone already.
+        const auto timeline = pg::parse_history_file_name(name);
+        return timeline.ok() && *timeline <= timelines.back().number ? Answer::kPastEnd : Answer::kNotYet;
+      }
+      case pg::WalFileKind::kSegment: return Answer::kNotYet;
+      default: return Answer::kUnknown;
+    }
+  }
   switch (pg::classify_wal_file(name)) {
     // Every history file there is lies here: another timeline does not exist.
     case pg::WalFileKind::kHistory: return Answer::kPastEnd;

@@ -19,11 +19,13 @@ struct WalPlan {
   Position begin, end;
   std::vector<Timeline> timelines;  ///< oldest first
   std::set<std::string> segments, histories;
+  /// The branch that a standby follows; not zero: the log goes on, and what is not here comes later.
+  StreamId following;
 
   std::string encode() const;
   static Result<WalPlan> decode(std::string_view text);
 
-  enum class Answer { kDeliver, kPastEnd, kUnknown };
+  enum class Answer { kDeliver, kPastEnd, kNotYet, kUnknown };
   /// What to answer for a file that PostgreSQL asks for. Pure.
   Answer answer(const std::string& name) const;
 };

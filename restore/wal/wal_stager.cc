@@ -70,28 +70,24 @@ std::map<std::string, std::string> history_files(const recovery::Facts& facts, c
   return out;
 }
 
-Status stage_wal(const StoreCatalog& catalog, LogReader& reader, const Plan& plan, const std::vector<std::uint32_t>& reserved, const std::string& directory,
-                 std::size_t workers, const std::function<void(std::uint64_t)>& progress) {
-  if (::mkdir(directory.c_str(), 0700) != 0) return system_error("make directory", directory, errno);
-  STELE_TRY(const BeneathDirectory root, BeneathDirectory::open(directory));
-  WalPlan wal = make_wal_plan(plan);
-  std::map<std::uint64_t, std::string> by_number;
-  for (const std::string& name : plan.segments) {
-    STELE_TRY(const pg::WalSegment segment, pg::parse_wal_file_name(name, static_cast<std::uint32_t>(plan.segment_size)));
-    by_number[segment.number] = name;
+Status write_log_pieces(LogReader& reader, const std::vector<LogPiece>& pieces, const std::map<std::uint64_t, std::string>& by_number, std::uint64_t segment_size,
+                        const BeneathDirectory& root, std::size_t workers, const std::function<void(std::uint64_t)>& progress) {
+  for (const auto& [number, name] : by_number) {
+    STELE_TRY(const bool there, root.exists(name));
+    if (there) continue;
     STELE_TRY(FileDescriptor fd, root.create_file(name, 0600));
-    if (::ftruncate(fd.get(), static_cast<off_t>(plan.segment_size)) != 0) return system_error("extend", name, errno);
+    if (::ftruncate(fd.get(), static_cast<off_t>(segment_size)) != 0) return system_error("extend", name, errno);
     STELE_CHECK(fd.close(name));
   }
   std::atomic<std::uint64_t> done{0};
-  STELE_CHECK(parallel_for(plan.log.size(), workers, [&](std::size_t i) -> Status {
-    const LogPiece& piece = plan.log[i];
+  return parallel_for(pieces.size(), workers, [&](std::size_t i) -> Status {
+    const LogPiece& piece = pieces[i];
     STELE_TRY(const DecodedObject object, reader.decode(piece.runs));
     STELE_TRY(ByteView bytes, piece_bytes(piece, object));
     for (Position at = piece.range.begin; !bytes.empty();) {
-      const std::uint64_t offset = at.value % plan.segment_size;
-      const std::size_t take = std::min<std::uint64_t>(bytes.size(), plan.segment_size - offset);
-      auto name = by_number.find(at.value / plan.segment_size);
+      const std::uint64_t offset = at.value % segment_size;
+      const std::size_t take = std::min<std::uint64_t>(bytes.size(), segment_size - offset);
+      auto name = by_number.find(at.value / segment_size);
       if (name == by_number.end()) return Error{ErrorCode::kInternal, fmt::format("log at {} belongs to no planned segment", at.to_string()), ""};
       STELE_TRY(FileDescriptor fd, root.open_file(name->second));
       STELE_CHECK(write_fully(fd.get(), offset, bytes.first(take), name->second));
@@ -102,7 +98,21 @@ Status stage_wal(const StoreCatalog& catalog, LogReader& reader, const Plan& pla
     done += piece.range.size();
     if (progress) progress(done.load());
     return {};
-  }));
+  });
+}
+
+Status stage_wal(const StoreCatalog& catalog, LogReader& reader, const Plan& plan, const std::vector<std::uint32_t>& reserved, const std::string& directory,
+                 std::size_t workers, const std::function<void(std::uint64_t)>& progress, bool follow) {
+  if (::mkdir(directory.c_str(), 0700) != 0) return system_error("make directory", directory, errno);
+  STELE_TRY(const BeneathDirectory root, BeneathDirectory::open(directory));
+  WalPlan wal = make_wal_plan(plan);
+  if (follow) wal.following = plan.path.head();
+  std::map<std::uint64_t, std::string> by_number;
+  for (const std::string& name : plan.segments) {
+    STELE_TRY(const pg::WalSegment segment, pg::parse_wal_file_name(name, static_cast<std::uint32_t>(plan.segment_size)));
+    by_number[segment.number] = name;
+  }
+  STELE_CHECK(write_log_pieces(reader, plan.log, by_number, plan.segment_size, root, workers, progress));
   for (const auto& [name, text] : history_files(catalog.facts(), plan, reserved)) {
     STELE_CHECK(write_small(root, name, text));
     wal.histories.insert(name);

@@ -14,6 +14,7 @@ namespace stele::scenario {
 
 /// ASSERT_OK(result) << "more words": fails the test with the error's text.
 #define ASSERT_OK(expr) ASSERT_EQ("", ::stele::scenario::problem_of(expr))
+#define EXPECT_OK(expr) EXPECT_EQ("", ::stele::scenario::problem_of(expr))
 template <typename R>
 std::string problem_of(const R& result) {
   return result.ok() ? std::string() : result.error().to_string();

@@ -2,6 +2,7 @@
 
 #include "core/format/drill_record.h"
 #include "core/format/landed_frame.h"
+#include "core/format/resealed.h"
 #include "tests/support/seeded_random.h"
 
 namespace stele::test {
@@ -153,7 +154,7 @@ Result<std::string> read_file_table(ByteView bytes) {
 
 Result<std::string> read_record(const std::string& name, ByteView bytes, const FormatKeys& keys) {
   STELE_TRY(const SignedRecord record, parse_record(bytes));
-  const bool by_authority = name == "enrolment" || name == "withdrawal" || name == "recipients";
+  const bool by_authority = name == "enrolment" || name == "withdrawal" || name == "recipients" || name == "resealed";
   // A drill record is a restore host's, which is a stranger to everybody else.
   STELE_CHECK(verify_record(record, (by_authority ? keys.authority : name == "drill" ? keys.stranger : keys.agent).verify_key()));
   std::string out = fmt::format("record kind={} suite={} id={}\n", record_kind_name(record.kind), static_cast<int>(record.suite), record.id().hex());
@@ -187,6 +188,12 @@ Result<std::string> read_record(const std::string& name, ByteView bytes, const F
     STELE_TRY(const auto x, RecipientList::read(record));
     out += show(x.database) + fmt::format("serial={} issued={}\n", x.serial, at(x.issued));
     for (const Recipient& r : x.recipients) out += show(r);
+    return out;
+  }
+  if (name == "resealed") {
+    STELE_TRY(const auto x, ResealedKeys::read(record));
+    out += show(x.database) + fmt::format("epoch={} list={} created={}\n", x.epoch.hex(), x.recipient_list.hex(), at(x.created));
+    for (const auto& key : x.keys) out += show(key.recipient) + fmt::format("sealed={}\n", to_hex(key.sealed));
     return out;
   }
   if (name == "branch") {
@@ -295,6 +302,15 @@ std::map<std::string, Bytes> make_samples(const FormatKeys& keys) {
   out["fact"] = must(fact.sign(keys.agent)).bytes;
   StatusMessage status{kDatabase, stream, {3}, kTime, {{"spool_bytes", 4096}, {"slot_lag_seconds", 0.25}}, {{"version", "0.1.0"}, {"slot", "streaming"}}};
   out["status"] = must(status.sign(keys.agent)).bytes;
+
+  // A generator of its own: it came later, and the others keep their bytes.
+  SeededRandom later(10);
+  const crypto::RecipientKeyPair third = recipient(keys.suite, 33);
+  RecipientList longer{kDatabase, 5, kTime, list.recipients};
+  longer.recipients.push_back({RecipientKind::kRecovery, to_bytes(third.public_key().bytes()), "440000 safe 3"});
+  ResealedKeys resealed = must(reseal_epoch(epoch_id(epoch), must(EpochRecord::read(epoch)), must(longer.sign(keys.authority)).id(), longer, keys.secrets, later));
+  resealed.created = kTime;
+  out["resealed"] = must(resealed.sign(keys.authority)).bytes;
 
   const std::vector<Frame> frames = make_frames(keys, stream, epoch_id(epoch), random);
   for (const Frame& frame : frames) frame.encode_to(out["frames"]);

@@ -87,6 +87,13 @@ TEST(Cli, TableLinesUpNumbersAndWideCharacters) {
             "bbbbbb  x          12\n");
 }
 
+TEST(Cli, ProgressAsJsonSaysTheSameAndLeavesOutWhatIsNotKnown) {
+  const auto half = nlohmann::json::parse(cli::progress_json("restore files", 1u << 30, 2ull << 30, std::chrono::seconds(4)))["progress"];
+  EXPECT_EQ(half, (nlohmann::json{{"step", "restore files"}, {"done", 1u << 30}, {"total", 2ull << 30}, {"percent", 50}, {"bytes_per_second", 256 << 20}, {"seconds_left", 4}}));
+  EXPECT_EQ(nlohmann::json::parse(cli::progress_json("scan", 2048, 0, std::chrono::seconds(2)))["progress"], (nlohmann::json{{"step", "scan"}, {"done", 2048}, {"bytes_per_second", 1024}}));
+  EXPECT_FALSE(nlohmann::json::parse(cli::progress_json("restore", 0, 100, Duration(0)))["progress"].contains("seconds_left"));
+}
+
 TEST(Cli, ProgressShowsRateAndRemainingTime) {
   EXPECT_EQ(cli::format_progress("restore", 1u << 30, 2ull << 30, std::chrono::seconds(4)),
             "restore 50 %  1.0 GiB of 2.0 GiB  256.0 MiB/s  4.0 s left");

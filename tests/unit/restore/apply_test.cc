@@ -56,8 +56,14 @@ TEST_F(Apply, OnlyAnEmptyPlaceOutsideADataDirectoryIsATarget) {
 }
 
 TEST_F(Apply, TooLittleRoomIsSeenBefore) {
-  EXPECT_TRUE(check_free_space(root_ + "/not/there/yet", 1).ok());
-  EXPECT_EQ(check_free_space(root_, std::uint64_t{1} << 60).error().code, ErrorCode::kDiskFull);
+  EXPECT_TRUE(check_free_space({{root_ + "/not/there/yet", 1}}).ok());
+  EXPECT_EQ(check_free_space({{root_, std::uint64_t{1} << 60}}).error().code, ErrorCode::kDiskFull);
+  // Two places on one disk need the room of both.
+  const std::uint64_t most = fs::space(root_).available / 5 * 4;
+  ASSERT_TRUE(check_free_space({{root_ + "/a", most}}).ok());
+  auto both = check_free_space({{root_ + "/a", most}, {root_ + "/b", most}});
+  ASSERT_FALSE(both.ok());
+  EXPECT_NE(both.error().what.find(std::to_string(2 * most + (64u << 20)) + " bytes"), std::string::npos) << both.error().what;
 }
 
 TEST(Tablespaces, EachNeedsAPlaceOfItsOwn) {

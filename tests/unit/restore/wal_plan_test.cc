@@ -41,6 +41,21 @@ TEST(WalPlan, OnlyAProofGivesPastTheEnd) {
   EXPECT_EQ(plan.answer("plan"), Answer::kUnknown);
 }
 
+TEST(WalPlan, AStandbysLogGoesOnAndItsOwnHistoriesAreAllHere) {
+  WalPlan plan = sample();
+  plan.following.data[0] = 7;
+  using Answer = WalPlan::Answer;
+  EXPECT_EQ(plan.answer("000000010000000000000003"), Answer::kDeliver);
+  EXPECT_EQ(plan.answer("000000020000000000000006"), Answer::kNotYet) << "behind the end, but the end moves";
+  EXPECT_EQ(plan.answer("00000003.history"), Answer::kNotYet);
+  EXPECT_EQ(plan.answer("00000002.history"), Answer::kDeliver);
+  EXPECT_EQ(plan.answer("00000001.history"), Answer::kPastEnd) << "the first timeline has none; a promotion asks for its parent's";
+  EXPECT_EQ(plan.answer("plan"), Answer::kUnknown);
+  auto again = WalPlan::decode(plan.encode());
+  ASSERT_TRUE(again.ok()) << again.error().to_string();
+  EXPECT_EQ(again->following, plan.following);
+}
+
 TEST(WalPlan, EveryCutIsRefused) {
   const std::string text = sample().encode();
   for (std::size_t n = 0; n < text.size(); ++n) {

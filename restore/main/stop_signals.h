@@ -1,0 +1,18 @@
+#pragma once
+
+#include <atomic>
+
+namespace stele::restore {
+
+/// While it lives, the first SIGINT, SIGTERM or SIGHUP only raises a flag, so that what was begun can be taken back; the second one ends the
+/// program as ever. One at a time.
+class StopSignals {
+ public:
+  StopSignals();
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+  const std::atomic<bool>& raised() const;
+};
+
+}  // namespace stele::restore
