@@ -6,4 +6,5 @@ scripts/install-packages.sh
 export CMAKE_COLOR_DIAGNOSTICS=ON
 cmake --preset dev
 cmake --build --preset dev
-exec ctest --test-dir build/dev --output-on-failure --no-tests=error -j2 "$@"
+# Three at a time on two cores: scenario tests mostly wait.
+exec ctest --test-dir build/dev --output-on-failure --no-tests=error -j3 "$@"
