@@ -167,15 +167,18 @@ Status FrameSpool::check_follows(const std::vector<SpoolEntry>& entries) const {
 
 Status FrameSpool::take(std::vector<SpoolEntry> entries, bool always) {
   std::optional<SpoolEntry> durable_now;
+  std::optional<Batch> batch;
   {
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     if (closed_) return Error{ErrorCode::kCancelled, "the spool is closed", ""};
     std::uint64_t size = 0;
     for (const SpoolEntry& entry : entries) size += entry.size;
     if (!always) {
       STELE_CHECK(check_follows(entries));
       if (writer_ ? stalled_ || unsynced_bytes_ + size > kMaxUnsynced : bytes_ + size > options_.max_bytes) {
-        if (stalled_) submit_locked();
+        if (stalled_) batch = next_batch_locked();
+        lock.unlock();
+        if (batch) submit(std::move(*batch));
         return Error{ErrorCode::kLimit, "the spool is full", "the receivers are away or too slow"};
       }
     }
@@ -196,57 +199,71 @@ Status FrameSpool::take(std::vector<SpoolEntry> entries, bool always) {
       entries_.push_back(std::move(entry));
     }
     if (writer_) {
-      if (!stalled_) submit_locked();
+      if (!stalled_) batch = next_batch_locked();
     } else {
       last_durable_ = last_frame_;
       durable_now = last_durable_;
     }
   }
+  // The line first: it takes longer. Both without the lock, which those who wake take at once.
   if (callbacks_.on_append) callbacks_.on_append();
+  if (batch) submit(std::move(*batch));
   if (durable_now && callbacks_.on_durable) callbacks_.on_durable(*durable_now);
   return {};
 }
 
-/// Hands the next batch to the journal: what is not durable, up to a signed entry.
-void FrameSpool::submit_locked() {
+/// The next batch for the journal: what is not durable, up to a signed entry. It is under way from now on: the caller submits it.
+std::optional<FrameSpool::Batch> FrameSpool::next_batch_locked() {
   stalled_ = false;
-  if (writing_ || closed_ || unsynced_ == 0) return;
+  if (writing_ || closed_ || unsynced_ == 0) return std::nullopt;
   auto first = entries_.end();
   for (std::size_t left = unsynced_; left > 0;) left -= (--first)->durable ? 0 : 1;
-  std::vector<io::JournalWriter::OwnedRecord> records, batch;
-  std::uint64_t last = 0, size = 0;
+  Batch out;
+  out.first = first->sequence;
+  std::vector<io::JournalWriter::OwnedRecord> unsigned_yet;
+  std::uint64_t size = 0;
   // A journal of small files takes small batches; an eighth is left for its own headers.
   const std::uint64_t limit = std::min<std::uint64_t>(kMaxBatch, journal_->max_batch_bytes() / 8 * 7);
   for (auto entry = first; entry != entries_.end(); ++entry) {
     if (entry->durable) continue;
     size += entry->size;
-    if (last != 0 && size > limit) break;
-    batch.push_back(journal_record(*entry));
+    if (out.last != 0 && size > limit) break;
+    unsigned_yet.push_back(journal_record(*entry));
     if (!entry->is_signed) continue;
-    std::move(batch.begin(), batch.end(), std::back_inserter(records));
-    batch.clear();
-    last = entry->sequence;
+    std::move(unsigned_yet.begin(), unsigned_yet.end(), std::back_inserter(out.records));
+    unsigned_yet.clear();
+    out.last = entry->sequence;
   }
-  const std::uint64_t begin = first->sequence;
-  Status taken = writer_->submit(std::move(records), [this, begin, last](Result<std::vector<io::RecordId>> ids) {
-    on_written(begin, last, std::move(ids));
+  writing_ = true;
+  return out;
+}
+
+void FrameSpool::submit(Batch batch) {
+  Status taken = writer_->submit(std::move(batch.records), [this, first = batch.first, last = batch.last](Result<std::vector<io::RecordId>> ids) {
+    on_written(first, last, std::move(ids));
   });
-  writing_ = taken.ok();
-  stalled_ = !taken.ok();
+  if (taken.ok()) return;
+  {
+    std::lock_guard lock(mutex_);
+    writing_ = false;
+    stalled_ = true;
+  }
+  settled_.notify_all();
 }
 
 void FrameSpool::on_written(std::uint64_t first, std::uint64_t last, Result<std::vector<io::RecordId>> ids) {
   std::optional<SpoolEntry> durable;
   std::optional<Error> failure;
+  std::optional<Batch> next;
   {
     std::lock_guard lock(mutex_);
     writing_ = false;
     if (ids.ok()) {
       auto at = std::lower_bound(entries_.begin(), entries_.end(), first, [](const SpoolEntry& e, std::uint64_t s) { return e.sequence < s; });
-      std::size_t next = 0;
+      auto id = ids->begin();
       for (; at != entries_.end() && at->sequence <= last; ++at) {
         if (at->durable) continue;
-        at->record = (*ids)[next++];
+        at->record = *id++;
         at->durable = true;
         --unsynced_;
         unsynced_bytes_ -= at->size;
@@ -257,7 +274,7 @@ void FrameSpool::on_written(std::uint64_t first, std::uint64_t last, Result<std:
       }
       durable = last_durable_;
       evict_locked();
-      submit_locked();
+      next = next_batch_locked();
     } else if (ids.error().code == ErrorCode::kLimit || ids.error().code == ErrorCode::kDiskFull) {
       stalled_ = true;  // nothing was written: the same bytes go again when there is room
     } else {
@@ -266,6 +283,7 @@ void FrameSpool::on_written(std::uint64_t first, std::uint64_t last, Result<std:
       stalled_ = unsynced_ > 0;
     }
   }
+  if (next) submit(std::move(*next));
   settled_.notify_all();
   if (durable && callbacks_.on_durable) callbacks_.on_durable(*durable);
   if (failure && callbacks_.on_failure) callbacks_.on_failure(*failure);
@@ -298,8 +316,12 @@ bool FrameSpool::stalled() const {
 }
 
 void FrameSpool::retry() {
-  std::lock_guard lock(mutex_);
-  if (stalled_) submit_locked();
+  std::optional<Batch> batch;
+  {
+    std::lock_guard lock(mutex_);
+    if (stalled_) batch = next_batch_locked();
+  }
+  if (batch) submit(std::move(*batch));
 }
 
 bool FrameSpool::run_once() { return writer_ && writer_->run_once(); }

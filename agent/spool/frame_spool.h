@@ -118,7 +118,12 @@ class FrameSpool {
   Status recover(io::FileSystem& fs, RandomSource& random);
   Status take(std::vector<SpoolEntry> entries, bool always);
   Status check_follows(const std::vector<SpoolEntry>& entries) const;
-  void submit_locked();
+  struct Batch {
+    std::vector<io::JournalWriter::OwnedRecord> records;
+    std::uint64_t first = 0, last = 0;  ///< sequences
+  };
+  std::optional<Batch> next_batch_locked();
+  void submit(Batch batch);
   void on_written(std::uint64_t first, std::uint64_t last, Result<std::vector<io::RecordId>> ids);
   void drop_lost_frames_locked();
   void evict_locked();

@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 
 #include "core/config/log.h"
+#include "core/format/frame.h"
 #include "receiver/session/ack_queue.h"
 #include "receiver/session/session.h"
 
@@ -181,7 +182,7 @@ class LogSession final : public Session {
       if (Status sent = post(MessageType::kAck, protocol::encode(ack)); !sent.ok()) end_with(sent.error());
     }
     for (Instant arrived : ready.arrived) context_.metrics.ack_latency.observe(std::chrono::duration<double>(now - arrived).count());
-    if (ready.credit != 0) give_credit(ready.credit, context_.log_credit);
+    if (ready.credit != 0) give_credit(ready.credit, context_.log_credit, format::kMaxFramePayload + format::kMaxFrameHeader);
   }
 
   const protocol::InstanceId instance_;

@@ -107,9 +107,11 @@ Status Session::take_credit(std::uint64_t bytes, std::uint64_t window) {
   return Error{ErrorCode::kProtocol, fmt::format("{} bytes were sent without credit", credit_out_ - window), ""};
 }
 
-void Session::give_credit(std::uint64_t bytes, std::uint64_t window) {
+void Session::give_credit(std::uint64_t bytes, std::uint64_t window, std::uint64_t largest) {
   credit_back_ += bytes;
-  if (credit_back_ < window / 8 && credit_back_ != credit_out_) return;
+  // One message for many, as long as what is held back keeps no permitted message waiting.
+  const bool may_hold = window / 8 + largest <= window;
+  if (credit_back_ < window / 8 && (may_hold || credit_back_ != credit_out_)) return;
   credit_out_ -= std::min(credit_out_, credit_back_);
   if (Status sent = post(MessageType::kCredit, protocol::encode_credit(credit_back_)); !sent.ok()) end_with(sent.error());
   credit_back_ = 0;

@@ -46,8 +46,8 @@ class Session : public std::enable_shared_from_this<Session> {
   Status post(protocol::MessageType type, Bytes body);
   /// Counts bytes that cost credit; kProtocol when the peer sent more than it may.
   Status take_credit(std::uint64_t bytes, std::uint64_t window);
-  /// Gives credit back, in pieces worth a message.
-  void give_credit(std::uint64_t bytes, std::uint64_t window);
+  /// Gives credit back, in pieces worth a message. `largest`: bytes of the largest message that costs credit here.
+  void give_credit(std::uint64_t bytes, std::uint64_t window, std::uint64_t largest);
   [[nodiscard]] net::Task<void> pause(std::chrono::nanoseconds how_long);
   /// Waits as long as the site's rate asks for.
   [[nodiscard]] net::Task<void> pace(SiteState& site, std::uint64_t bytes);

@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 
 #include "core/config/log.h"
+#include "core/format/pack.h"
 #include "receiver/session/session.h"
 
 namespace stele::receiver {
@@ -58,7 +59,7 @@ class SnapshotSession final : public Session {
         if (self->over()) return;
         if (stored.ok()) self->fill(slot, MessageType::kStored, protocol::encode_stored(*stored));
         else self->fill(slot, stored.error());
-        self->give_credit(size, self->context_.snapshot_credit);
+        self->give_credit(size, self->context_.snapshot_credit, format::kMaxPackBytes);
       });
     };
     while (!context_.packs.submit(*database_, body, done)) {

@@ -1,6 +1,6 @@
 """The change log catching up after the line was away."""
 from . import bench as benches
-from . import postgres, process
+from . import postgres
 
 
 def run(bench):
@@ -20,7 +20,7 @@ def run(bench):
 
     def with_stele():
         bench.stele.start_agent()
-        process.wait_until("Stele has caught up", lambda: cluster.confirmed("stele", end), watch=[bench.stele.agent])
+        bench.stele.catch_up(end)
 
     def with_pgbackrest():
         cluster.configure(archive_command=backrest.archive_command())

@@ -32,12 +32,14 @@ def run(bench):
         if stop:
             stop()
 
-    def start_stele():
-        bench.stele.start_agent()
+    def start_stele(spool="file"):
+        bench.stele.start_agent(spool)
         bench.stele.streams()
 
     standbys = [("no standby", None, None, None), ("pg_receivewal", "pg_receivewal", receive.start, receive.stop),
-                ("stele", "stele", start_stele, bench.stele.stop_agent)]
+                ("stele", "stele", start_stele, bench.stele.stop_agent),
+                # One durable copy, off-site, as pg_receivewal has; with the spool there are two.
+                ("stele, no spool", "stele", lambda: start_stele("none"), bench.stele.stop_agent)]
     for clients in (8, 1):
         contenders = [(name, lambda a=application, s=start: protect(a, s), lambda: pgbench(cluster, script, clients, bench.options.seconds),
                        lambda s=stop: leave(s)) for name, application, start, stop in standbys]

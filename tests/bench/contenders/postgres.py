@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import time
 
 from . import process
@@ -110,6 +111,10 @@ class Cluster:
             arguments += ["-c", statement]
         return self.tool("psql", *arguments).strip()
 
+    def session(self):
+        """A connection for many small questions, as in a wait that must not itself be what is measured. Use it with `with`."""
+        return Session([os.path.join(self.bin, "psql"), "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.conninfo()])
+
     def configure(self, **settings):
         """ALTER SYSTEM and reload."""
         changes = [f"ALTER SYSTEM SET {name} = '{value}'" for name, value in settings.items()]
@@ -123,6 +128,12 @@ class Cluster:
     def lsn(self):
         return self.sql("SELECT pg_current_wal_flush_lsn()")
 
+    def recovered(self):
+        return self.sql("SELECT pg_is_in_recovery()") == "f"
+
+    def reached(self, lsn):
+        return self.sql(f"SELECT pg_current_wal_lsn() >= '{lsn}'") == "t"
+
     def size(self):
         """Bytes of the files that a snapshot reads."""
         return int(self.sql("SELECT sum(pg_database_size(oid)) FROM pg_database"))
@@ -130,8 +141,33 @@ class Cluster:
     def replicates(self, application):
         return self.sql(f"SELECT count(*) FROM pg_stat_replication WHERE application_name = '{application}' AND state = 'streaming'") == "1"
 
-    def confirmed(self, application, lsn):
-        return self.sql(f"SELECT count(*) FROM pg_stat_replication WHERE application_name = '{application}' AND flush_lsn >= '{lsn}'") == "1"
+    def wait_confirmed(self, application, lsn, watch):
+        """Until this standby has confirmed everything before `lsn`."""
+        question = f"SELECT count(*) FROM pg_stat_replication WHERE application_name = '{application}' AND flush_lsn >= '{lsn}'"
+        with self.session() as session:
+            process.wait_until(f"{application} confirms {lsn}", lambda: session.ask(question) == "1", watch=watch)
+
+
+class Session:
+    """One psql that is asked again and again; each question gives one line."""
+
+    def __init__(self, argv):
+        self.psql = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **process.as_user(USER))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        self.psql.stdin.close()
+        self.psql.wait()
+
+    def ask(self, question):
+        self.psql.stdin.write(question + ";\n")
+        self.psql.stdin.flush()
+        answer = self.psql.stdout.readline()
+        if not answer:
+            raise process.Failed(f"psql ended at: {question}")
+        return answer.strip()
 
 
 def database(directory, gigabytes, registry, sockets, say):

@@ -10,15 +10,23 @@ from . import postgres, process
 def run(bench):
     phase = bench.results.begin("restore", f"restore, {bench.options.wal_gigabytes:g} GB of WAL to replay")
     cluster, backrest = bench.big, bench.pgbackrest
-    base, segments = take_backups(bench)
+    base, segments, end = take_backups(bench)
     into = os.path.join(postgres.own(os.path.join(bench.data, "restored")), "pg")
 
     def server(**settings):
+        """Until recovery is over and it takes commands. It takes questions earlier, but then nothing is restored yet."""
         restored = postgres.Cluster(into, bench.sockets)
+        running.append(restored)
         begin = time.monotonic()
         restored.start(*(f"{name}={value}" for name, value in settings.items()))
-        running.append(restored)
-        return time.monotonic() - begin
+        process.wait_until("recovery ends", restored.recovered, 3600, watch=[restored.server])
+        seconds = time.monotonic() - begin
+        check(restored)
+        return seconds
+
+    def check(restored):
+        if not restored.reached(end):
+            raise process.Failed(f"recovery ended before {end}: {restored.lsn()}")
 
     running = []
 
@@ -35,6 +43,7 @@ def run(bench):
     def with_stele():
         restored = postgres.Cluster(into, bench.sockets)
         figures = bench.stele.restore(into, restored.port)
+        check(restored)
         return figures
 
     def stop_stele():
@@ -77,7 +86,7 @@ def run(bench):
 
 
 def take_backups(bench):
-    """A snapshot by each, then the WAL to replay, at hand for each. Gives the base backup and the folder with its later segments."""
+    """A snapshot by each, then the WAL to replay, at hand for each. Gives the base backup the folder with its later segments, and where they end."""
     cluster, backrest = bench.big, bench.pgbackrest
     receive = bench.receive_wal(cluster)
     if backrest:
@@ -98,4 +107,4 @@ def take_backups(bench):
         backrest.wait_archived()
     cluster.configure(archive_command=benches.DISCARD)
     cluster.sql(f"SELECT pg_drop_replication_slot('{receive.slot}')")
-    return copy.dir, receive.dir
+    return copy.dir, receive.dir, end

@@ -47,8 +47,7 @@ class Stele:
             out.write(RESTORE.format(authority=authority, bin=self.cluster.bin, user="postgres" if os.geteuid() == 0 else ""))
         with open(self.path("receiver.toml"), "w") as out:
             out.write(RECEIVER.format(port=self.receiver_port, metrics=self.metrics_port, authority=authority))
-        with open(self.path("agent.toml"), "w") as out:
-            out.write(AGENT.format(conninfo=self.cluster.conninfo(), port=self.receiver_port))
+        self.configure_agent(spool="file")
         process.run(self.program("stele-agent", "enroll", "--request", self.path("agent/request")))
         self.restore_tool("enroll", "--request", self.path("agent/request"), "--authority-key", self.path("safe/authority.key"), "--recipient",
                           self.path("safe/recovery.pub"), "--recipient", self.path("safe2/recovery.pub"), "--directory", self.path("safe/enrolment"))
@@ -56,13 +55,20 @@ class Stele:
             os.rename(self.path("safe/enrolment", record + ".rec"), self.path("agent", record))
         self.receiver = process.Background(self.program("stele-receiver", "run"), self.path("receiver.log"))
 
-    def start_agent(self):
+    def configure_agent(self, spool):
+        with open(self.path("agent.toml"), "w") as out:
+            out.write(AGENT.format(conninfo=self.cluster.conninfo(), port=self.receiver_port, spool=spool))
+
+    def start_agent(self, spool="file"):
+        self.configure_agent(spool)
         self.agent = process.Background(self.program("stele-agent", "run"), self.path("agent.log"))
 
     def streams(self):
         """The agent is up and has confirmed everything that was written."""
-        end = self.cluster.lsn()
-        process.wait_until("the agent streams", lambda: self.cluster.confirmed("stele", end), watch=[self.agent, self.receiver])
+        self.catch_up(self.cluster.lsn())
+
+    def catch_up(self, end):
+        self.cluster.wait_confirmed("stele", end, watch=[self.agent, self.receiver])
 
     def stop_agent(self):
         if self.agent:
@@ -128,6 +134,7 @@ agent_key = "agent/agent.key"
 enrolment = "agent/enrolment"
 recipients = "agent/recipients"
 [spool]
+mode = "{spool}"
 directory = "agent/spool"
 max_bytes = "4GiB"
 [policy]
