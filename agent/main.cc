@@ -2,10 +2,12 @@
 
 #include "agent/check/command.h"
 #include "agent/program/commands.h"
+#include "core/base/allocator.h"
 #include "core/config/cli.h"
 
 int main(int argc, char** argv) {
   using namespace stele;
+  keep_freed_memory();
   CLI::App app{"Streams a PostgreSQL database's change log and snapshots to off-site receivers."};
   cli::Common common;
   cli::add_common(app, "stele-agent", common);

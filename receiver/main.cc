@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "core/base/allocator.h"
 #include "core/config/cli.h"
 #include "core/config/receiver_config.h"
 #include "core/crypto/init.h"
@@ -104,6 +105,7 @@ int run_command(const CLI::App& app, const cli::Common& common, const StatusOpti
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   cli::Common common;
   CLI::App app("Stele's receiver: keeps what agents of many sites stream, encrypted, without being able to read it.");
   cli::add_common(app, kProgram, common);

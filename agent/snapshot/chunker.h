@@ -25,7 +25,7 @@ class ChunkSink {
 };
 
 struct ChunkerOptions {
-  std::size_t chunk_bytes = 128 << 10;  ///< a multiple of a page, at most format::kMaxChunkRaw
+  std::size_t chunk_bytes = 256 << 10;  ///< a multiple of a page, at most format::kMaxChunkRaw
   bool check_pages = false;             ///< the cluster has data checksums and pages of 8 KiB
   std::uint32_t segment_blocks = pg::RelationFile::kRelationSegmentBlocks;  ///< pages in one file of a relation
 };

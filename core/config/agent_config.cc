@@ -128,7 +128,7 @@ void read_snapshot(TableReader table, AgentConfig::Snapshot& out) {
   out.time_zone = read_zone(table, "Time zone of the schedule, such as \"Asia/Shanghai\"; \"local\" is the host's.");
   out.jitter = table.duration("jitter", "30m", Duration(0), kDay,
                               "Begin up to this much later, each database at its own fixed offset.");
-  out.compression_level = static_cast<int>(table.integer("compression_level", 3, 1, 19, "zstd level of snapshots."));
+  out.compression_level = static_cast<int>(table.integer("compression_level", 2, 1, 19, "zstd level of snapshots."));
   out.chunk_bytes = table.bytes(
       "chunk_bytes", "128KiB", 32 * kKiB, 4 * kMiB,
       "Size of a chunk, the unit of deduplication; a multiple of 32KiB. A change starts deduplication anew.");

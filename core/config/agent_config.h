@@ -72,7 +72,7 @@ struct AgentConfig {
     std::optional<CronSchedule> schedule;  ///< none: only by command
     TimeZone time_zone;
     Duration jitter{};
-    int compression_level = 3;
+    int compression_level = 2;
     std::uint64_t chunk_bytes = 0;
     int workers = 0;             ///< 0: one for each core
     std::uint64_t max_rate = 0;  ///< bytes per second read from the server

@@ -10,7 +10,8 @@ namespace stele::net {
 namespace {
 
 constexpr std::size_t kBufferSize = 64 * 1024;
-/// A body's first allocation; it doubles as bytes arrive.
+/// A body's first piece; it doubles as bytes arrive. Its whole address range is taken at once, so that it never moves; memory is used by
+/// what really came.
 constexpr std::size_t kFirstBody = 64 * 1024;
 /// A body that misses at least this much is read straight into its place.
 constexpr std::size_t kDirect = 4 * 1024;
@@ -89,6 +90,7 @@ Result<std::optional<Message>> MessageDecoder::next() {
     body_size_ = length - 1;
     body_have_ = 0;
     current_.type = type;
+    current_.body.reserve(body_size_);
   }
   const std::size_t take = std::min<std::size_t>(body_size_ - body_have_, end_ - begin_);
   if (take > 0) {

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "core/base/allocator.h"
 #include "core/config/log.h"
 #include "core/crypto/init.h"
 #include "restore/main/commands.h"
@@ -42,6 +43,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  stele::keep_freed_memory();
   try {
     return run(argc, argv);
   } catch (const std::exception& e) {
