@@ -63,6 +63,9 @@ Check judge_slot_limit(const CheckedHost& host, const config::AgentConfig& confi
   if (config.policy.on_full_written && config.policy.on_full == config::OnFull::kHold) {
     return ok(name, "no limit, and on_full = \"hold\" is written: WAL is kept until the receivers have it");
   }
+  if (config.policy.on_full == config::OnFull::kRelease) {
+    return ok(name, "no limit, and on_full = \"release\": a full spool lets WAL go");
+  }
   return fail(name, "-1: while the receivers are away WAL grows until the server's disk is full, and the server stops",
               "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB' (what the disk can spare), or write on_full = \"hold\" in [policy] to accept it");
 }

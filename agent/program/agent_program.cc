@@ -113,6 +113,7 @@ Status AgentProgram::open_parts() {
   log.as_of_interval = config_.log_stream.as_of_interval;
   log.epoch_max_age = config_.epoch.max_age;
   log.epoch_max_bytes = config_.epoch.max_bytes;
+  if (config_.policy.on_full == config::OnFull::kRelease) log.release_after = config_.policy.release_after;
   AckPolicy::Options policy;
   policy.spool_only = config_.policy.ack == config::AckPolicy::kSpool;
   policy.quorum = config_.policy.quorum;

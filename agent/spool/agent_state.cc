@@ -11,7 +11,7 @@ namespace stele::agent {
 namespace {
 
 constexpr std::string_view kMagic = "STLs";
-constexpr std::uint16_t kVersion = 1;
+constexpr std::uint16_t kVersion = 2;  // 1: without what was released
 constexpr std::size_t kMaxBytes = 4 << 20, kMaxBranches = 4096, kMaxReceivers = 64;
 constexpr std::string_view kStateFile = "agent.state";
 
@@ -44,6 +44,9 @@ Bytes AgentFacts::encode() const {
     w.u64(mark.end.value);
     w.raw(mark.head.view());
   }
+  w.u8(released ? 1 : 0);
+  w.raw(released.value_or(ReleasedLog{}).stream.view());
+  w.u64(released.value_or(ReleasedLog{}).end.value);
   const Digest sum = crypto::sha256(out);
   w.raw(sum.view());
   return out;
@@ -57,7 +60,8 @@ Result<AgentFacts> AgentFacts::decode(ByteView bytes) {
   }
   ByteReader r(bytes.first(bytes.size() - Digest::kSize));
   if (as_text(r.raw(kMagic.size())) != kMagic) return Error{ErrorCode::kDamaged, "agent.state: not a state file", ""};
-  if (const std::uint16_t version = r.u16(); version != kVersion) {
+  const std::uint16_t version = r.u16();
+  if (version == 0 || version > kVersion) {
     return Error{ErrorCode::kUnsupported, fmt::format("agent.state of version {}", version), "a newer agent wrote it"};
   }
   AgentFacts out;
@@ -87,6 +91,13 @@ Result<AgentFacts> AgentFacts::decode(ByteView bytes) {
     mark.end = {r.u64()};
     r.fixed(mark.head);
     out.receivers[std::move(name)] = mark;
+  }
+  if (version >= 2) {
+    const bool has_released = r.u8() != 0;
+    ReleasedLog released;
+    r.fixed(released.stream);
+    released.end = {r.u64()};
+    if (has_released) out.released = released;
   }
   STELE_CHECK(r.finish("agent.state"));
   return out;

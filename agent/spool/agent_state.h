@@ -30,6 +30,12 @@ struct BranchMark {
   bool has_join = false;
 };
 
+/// The slot was let go forward at the end of this stream, because the spool was full: log behind `end` may be lost.
+struct ReleasedLog {
+  StreamId stream;
+  Position end;
+};
+
 /// The agent's small durable facts: DIRECTORY/agent.state, replaced as a whole (layout: STATE.md beside this file).
 struct AgentFacts {
   Generation generation;              ///< used last
@@ -38,6 +44,7 @@ struct AgentFacts {
   std::uint64_t next_fact_serial = 1;
   std::vector<BranchMark> branches;
   std::map<std::string, ReceiverMark> receivers;
+  std::optional<ReleasedLog> released;  ///< written before the slot moves, until the log goes on or the gap is in the ledger
 
   Bytes encode() const;
   static Result<AgentFacts> decode(ByteView bytes);

@@ -137,13 +137,18 @@ void LogStreamer::run() {
     // Decided already: the next attempt begins the new branch.
     if (force_fork_ || (!ended.ok() && why.code == ErrorCode::kGap)) reason = ReconnectReason::kLost;
     if (!ended.ok() && why.to_string() != status().last_error) log::log_error(why);
+    if (std::exchange(releasing_, false)) release_slot();
     tell([&](LogStatus& s) {
       ++s.reconnects[std::string(reconnect_reason_name(reason))];
       s.last_error = ended.ok() ? "" : why.to_string();
     });
     const Instant until = clock_.steady_now() + reconnect_.failed(reason, clock_.steady_now());
-    while (!interrupt_->stopped() && clock_.steady_now() < until) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    pause_until(until);
   }
+}
+
+void LogStreamer::pause_until(Instant until) {
+  while (!interrupt_->stopped() && clock_.steady_now() < until) std::this_thread::sleep_for(std::chrono::milliseconds(20));
 }
 
 Result<PgConnection> LogStreamer::connect_primary() {
@@ -196,6 +201,7 @@ Status LogStreamer::connect_and_stream() {
     s.server_version = info.version_num;
     s.sealed_end = branch_->begin;
   });
+  released_ = state_.facts().released.has_value();
   Status ended = stream_branch(std::move(connection));
   if (ended.ok()) return ended;
   if (ended.error().code == ErrorCode::kFork) {

@@ -42,6 +42,7 @@ struct LogStatus {
   Timestamp last_commit;      ///< newest commit that was sealed
   bool degraded = false;
   bool spool_full = false;
+  bool released = false;      ///< and the slot goes forward without us
   std::uint64_t frames = 0, raw_bytes = 0, sealed_bytes = 0;
   std::uint64_t gaps = 0, forks = 0, abandoned = 0;
   std::optional<SlotState> slot;  ///< on the primary; nothing: it cannot be asked
@@ -76,6 +77,7 @@ class LogStreamer {
     Duration as_of_interval{};
     Duration epoch_max_age{};
     std::uint64_t epoch_max_bytes = 0;
+    std::optional<Duration> release_after;  ///< the spool full for so long: the slot goes forward (on_full = "release"); none: it holds
   };
   struct Hooks {
     std::function<void(std::string reason)> need_snapshot;  ///< a new branch, a fork or a gap: the log alone cannot be restored
@@ -117,6 +119,7 @@ class LogStreamer {
  private:
   struct Branch;
   void run();
+  void pause_until(Instant until);
   Status connect_and_stream();
   Result<PgConnection> connect_primary();
   Result<ServerFacts> read_facts(PgConnection& connection, ServerInfo& info);
@@ -135,6 +138,9 @@ class LogStreamer {
   Status flush_if_due(bool drained);
   Status push(std::vector<format::Frame> frames);
   Status drain_blocked(WalStream& stream);
+  bool full_for_too_long();
+  void release_slot();
+  Status advance_released_slot();
   Status note_gap(const Error& why);
   void tell(const std::function<void(LogStatus&)>& change);
 
@@ -153,6 +159,9 @@ class LogStreamer {
   std::unique_ptr<Branch> branch_;
   std::unique_ptr<LogEncoder> encoder_;
   std::vector<format::Frame> blocked_;  ///< sealed, and the spool was full
+  std::optional<std::pair<Instant, std::uint64_t>> full_since_;  ///< and the spool's first sequence then
+  bool releasing_ = false;  ///< release_slot() is next
+  bool released_ = false;   ///< the state says so; nothing came from the server since
   std::optional<Instant> pending_since_;
   Instant last_frame_at_{};
   std::optional<std::string> wanted_snapshot_;  ///< why; told once the branch has an epoch

@@ -11,6 +11,10 @@ namespace stele::agent {
 
 // LogStreamer: which branch is streamed from where, and what becomes of the one before.
 
+namespace {
+constexpr auto kReleaseStep = std::chrono::seconds(1);
+}  // namespace
+
 /// The fact is on the disk before what it tells of is done; kTemporary while the spool has no room for it.
 Status LogStreamer::record_before_acting(format::FactKind kind, const StreamId& stream, PositionRange range, std::uint64_t value,
                                          std::string note) {
@@ -105,6 +109,7 @@ Status LogStreamer::begin_branch(const BranchDecision& decision, const ServerFac
     }
     f.branches.push_back({next->stream, begin, {}, false});
     f.current = next->stream;
+    f.released.reset();
     f.enrolment = keys_.enrolment_id;
   }));
   branch_ = std::move(next);
@@ -268,6 +273,42 @@ Status LogStreamer::renew_epoch() {
   return {};
 }
 
+/// The spool is full and the primary comes first: the slot follows the server's log until half of the spool is free again. The state says
+/// so before the slot moves; whether log is really lost shows when streaming goes on (note_gap), for the server may still have it.
+void LogStreamer::release_slot() {
+  full_since_.reset();
+  const auto last = spool_.last_frame();
+  const ReleasedLog released{branch_->stream, last && last->stream == branch_->stream ? last->range.end : branch_->begin};
+  if (Status noted = state_.update([&](AgentFacts& f) {
+        if (!f.released) f.released = released;
+      });
+      !noted.ok()) {
+    log::log_error(noted.error().in("the slot is not released"));
+    return;
+  }
+  log::error("the spool is full: the slot is released, log behind this position may be lost", {{"end", released.end}});
+  tell([](LogStatus& s) { s.released = s.spool_full = true; });
+  std::string told;
+  while (!interrupt_->stopped()) {
+    spool_.retry();
+    if (!spool_.stalled() && spool_.bytes() <= spool_.capacity() / 2) break;
+    Status moved = advance_released_slot();
+    const std::string failure = moved.ok() ? "" : moved.error().to_string();
+    if (!moved.ok() && failure != told) log::log_error(moved.error().in("release the slot"));
+    told = failure;
+    pause_until(clock_.steady_now() + kReleaseStep);
+  }
+  tell([](LogStatus& s) { s.released = false; });
+}
+
+Status LogStreamer::advance_released_slot() {
+  STELE_TRY(PgConnection connection, connect_primary());
+  STELE_TRY(PgConnection sql, PgConnection::connect(connection.address(), ConnectOptions{.application_name = options_.application_name},
+                                                    clock_.steady_now() + kConnectDeadline, interrupt_));
+  STELE_TRY([[maybe_unused]] const Position now, advance_slot(sql, options_.slot, Position{~std::uint64_t{0}}, clock_.steady_now() + kQueryDeadline));
+  return {};
+}
+
 Status LogStreamer::note_gap(const Error& why) {
   if (!skip_overlap_ && branch_->overlap < Position{branch_->begin.value - branch_->begin.value % branch_->record.segment_size}) {
     skip_overlap_ = true;  // only the segment before an exact boundary is gone, not the log itself
@@ -284,19 +325,20 @@ Status LogStreamer::note_gap(const Error& why) {
                                                     clock_.steady_now() + kConnectDeadline, interrupt_));
   auto slot = read_slot(sql, options_.slot, clock_.steady_now() + kQueryDeadline);
   const bool invalidated = slot.ok() && slot->invalidated();
+  const std::string note = (state_.facts().released ? "released because the spool was full: " : "") + why.what;
   Position lost_from = branch_->begin;
   if (const auto last = spool_.last_frame(); last && last->stream == branch_->stream) lost_from = std::max(lost_from, last->range.end);
   STELE_CHECK(check_old_branch_is_safe());
   if (invalidated) {
     // Where the new slot will begin is not known yet; the log behind `lost_from` is lost either way.
-    STELE_CHECK(record_before_acting(format::FactKind::kGap, branch_->stream, {lost_from, facts.flush}, facts.flush - lost_from, why.what));
+    STELE_CHECK(record_before_acting(format::FactKind::kGap, branch_->stream, {lost_from, facts.flush}, facts.flush - lost_from, note));
     STELE_CHECK(drop_slot(connection, options_.slot, clock_.steady_now() + kQueryDeadline));
     STELE_TRY([[maybe_unused]] const SlotCreated made, ensure_slot(connection, options_.slot, clock_.steady_now() + kQueryDeadline));
   }
   STELE_TRY(const Position from, slot_begin(connection, facts));
   if (!invalidated) {
     if (from <= lost_from) return why;  // it can be served after all: try again
-    STELE_CHECK(record_before_acting(format::FactKind::kGap, branch_->stream, {lost_from, from}, from - lost_from, why.what));
+    STELE_CHECK(record_before_acting(format::FactKind::kGap, branch_->stream, {lost_from, from}, from - lost_from, note));
   }
   tell([](LogStatus& status) { ++status.gaps; });
   BranchDecision decision;

@@ -62,8 +62,13 @@ Status LogStreamer::pump_events(WalStream& stream) {
     if (confirmed.value != 0) STELE_CHECK(stream.send_status(confirmed));
     if (!blocked_.empty() || spool_.stalled()) {
       STELE_CHECK(drain_blocked(stream));
+      if (full_for_too_long()) {
+        releasing_ = true;
+        return Error{ErrorCode::kTemporary, "the spool is full and its time is over: the slot is released", "the receivers are away or too slow"};
+      }
       continue;
     }
+    full_since_.reset();
     const Instant now = clock_.steady_now();
     const bool as_of_due = encoder_->resumed() && now - last_frame_at_ >= options_.as_of_interval && options_.as_of_interval.count() > 0;
     if (as_of_due && !pending_since_) {
@@ -109,6 +114,11 @@ Status LogStreamer::take_data(const WalData& data) {
   if (data.start != encoder_->position()) {
     return Error{ErrorCode::kProtocol, fmt::format("the server sent {} where {} was expected", data.start.to_string(),
                                                    encoder_->position().to_string()), ""};
+  }
+  if (released_) {
+    log::info("the server still has the log that was released: it goes on without a gap");
+    STELE_CHECK(state_.update([](AgentFacts& f) { f.released.reset(); }));
+    released_ = false;
   }
   std::vector<format::Frame> frames;
   STELE_CHECK(encoder_->feed(data.bytes, data.server_time, frames));
@@ -160,6 +170,15 @@ Status LogStreamer::push(std::vector<format::Frame> frames) {
     return {};
   }
   return taken;
+}
+
+/// Nothing left the spool for release_after.
+bool LogStreamer::full_for_too_long() {
+  if (!options_.release_after) return false;
+  const Instant now = clock_.steady_now();
+  const std::uint64_t first = spool_.first_sequence();
+  if (!full_since_ || full_since_->second != first) full_since_ = {now, first};
+  return now - full_since_->first >= *options_.release_after;
 }
 
 Status LogStreamer::drain_blocked(WalStream& stream) {

@@ -79,14 +79,14 @@ void read_policy(TableReader table, const AgentConfig::Spool& spool, std::size_t
   out.degrade_after =
       table.duration("degrade_after", "30s", kSecond, kDay, "How long commits wait before the policy degrades.");
   out.on_full = table.choice<OnFull>("on_full", "hold", {{"hold", OnFull::kHold}, {"release", OnFull::kRelease}},
-                                     "Spool full: confirm nothing, so that WAL stays on the primary, up to its "
-                                     "max_slot_wal_keep_size. (\"release\" is reserved and refused.)");
+                                     "Spool full: \"hold\" confirms nothing, so that WAL stays on the primary, up to its "
+                                     "max_slot_wal_keep_size; \"release\" lets the slot go forward after `release_after`, so that "
+                                     "the primary's disk stays free: the log between is lost, recorded as a gap, and a new snapshot "
+                                     "is taken. Synchronous commits wait in both.");
+  out.release_after = table.duration("release_after", "1m", kSecond, kDay,
+                                     "With on_full = \"release\": how long the spool was full and nothing left it.");
   out.on_full_written = table.has("on_full");
   if (table.describing()) return;
-  if (out.on_full == OnFull::kRelease) {
-    table.fail("on_full", "expected \"hold\": \"release\" is not supported yet",
-               "limit what the server keeps with max_slot_wal_keep_size; the agent then records the gap and takes a snapshot");
-  }
   if (out.ack == AckPolicy::kReceivers && static_cast<std::size_t>(out.quorum) > receivers) {
     table.fail("quorum",
                fmt::format("expected at most the number of receivers, which is {}, found {}", receivers, out.quorum));

@@ -52,6 +52,7 @@ struct AgentConfig {
     OnQuorumLoss on_quorum_loss = OnQuorumLoss::kHold;
     Duration degrade_after{};
     OnFull on_full = OnFull::kHold;
+    Duration release_after{};
     bool on_full_written =
         false;  ///< the file says on_full itself (`check` asks for it when max_slot_wal_keep_size is -1)
   } policy;

@@ -211,7 +211,7 @@ file_bytes = "4MiB"
 {spool}
 [policy]
 ack = "{ack}"
-on_full = "hold"
+on_full = "{on_full}"
 {policy}
 [[receiver]]
 name = "{receiver}"
@@ -233,7 +233,7 @@ interval = "1s"
                   fmt::arg("site", options_.site), fmt::arg("database", options_.database),
                   fmt::arg("conninfo", options_.conninfo), fmt::arg("spool", options_.spool_extra),
                   fmt::arg("spool_max", options_.spool_max_bytes),
-                  fmt::arg("ack", options_.ack), fmt::arg("policy", options_.policy_extra),
+                  fmt::arg("ack", options_.ack), fmt::arg("policy", options_.policy_extra), fmt::arg("on_full", options_.on_full),
                   fmt::arg("receiver", kReceiverName), fmt::arg("address", receiver_address_),
                   fmt::arg("metrics", agent_metrics_port_), fmt::arg("extra", options_.agent_extra)));
 }

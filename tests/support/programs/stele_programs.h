@@ -47,6 +47,7 @@ struct SteleOptions {
   std::string ack = "receivers";  ///< [policy] ack
   bool open_store = true;         ///< seal soon, so that short tests have sealed runs too
   std::string agent_extra;        ///< lines appended to agent.toml (whole tables)
+  std::string on_full = "hold";
   std::string policy_extra;       ///< lines in [policy]
   std::string spool_max_bytes = "256MiB";
   std::string spool_extra;        ///< lines in [spool]

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "agent/uplink/retry_policy.h"
+#include "core/crypto/hash.h"
 #include "tests/support/fault_file_system.h"
 #include "tests/support/seeded_random.h"
 
@@ -19,6 +20,7 @@ AgentFacts sample(std::uint64_t seed) {
   f.current = random.draw<StreamId>();
   f.next_fact_serial = 17;
   f.branches = {{random.draw<StreamId>(), {100}, random.draw<JoinTag>(), true}, {*f.current, {200}, {}, false}};
+  f.released = ReleasedLog{*f.current, {180}};
   f.receivers["shenzhen"] = {*f.current, {150}, random.draw<Digest>()};
   return f;
 }
@@ -32,6 +34,19 @@ TEST(AgentFacts, SurviveEncoding) {
   expect_same(*back, f);
   EXPECT_EQ(back->receivers.at("shenzhen"), f.receivers.at("shenzhen"));
   EXPECT_EQ(back->current, f.current);
+}
+
+TEST(AgentFacts, VersionOneWithoutReleasedLogIsStillRead) {
+  AgentFacts f = sample(3);
+  f.released.reset();
+  Bytes old = f.encode();
+  old.resize(old.size() - Digest::kSize - (1 + 32 + 8));
+  old[4] = 1;
+  const Digest sum = crypto::sha256(old);
+  old.insert(old.end(), sum.view().begin(), sum.view().end());
+  const auto back = AgentFacts::decode(old);
+  ASSERT_TRUE(back.ok()) << back.error().to_string();
+  expect_same(*back, f);
 }
 
 TEST(AgentFacts, EveryFlippedByteAndEveryCutIsDamage) {

@@ -134,6 +134,8 @@ TEST_F(CheckTest, NoLimitForTheSlotFailsUnlessHoldIsWrittenDown) {
   expect("max_slot_wal_keep_size on db1:5432", CheckLevel::kFail);  // the default is not a decision
   config.policy.on_full_written = true;
   expect("max_slot_wal_keep_size on db1:5432", CheckLevel::kOk);
+  config.policy.on_full = config::OnFull::kRelease;
+  expect("max_slot_wal_keep_size on db1:5432", CheckLevel::kOk);
 }
 
 TEST_F(CheckTest, EveryHostIsCheckedAndTwoPrimariesFail) {

@@ -72,7 +72,7 @@ TEST(AgentConfig, RefusesContradictions) {
               HasSubstr("expected \"receivers\", because [spool] mode is \"none\""));
   EXPECT_THAT(agent_error("[spool]\nmode = 'none'\n[policy]\nack = 'receivers'\non_quorum_loss = 'degrade'\n"),
               HasSubstr("on_quorum_loss: expected \"hold\""));
-  EXPECT_THAT(agent_error("[policy]\non_full = 'release'\n"), HasSubstr("\"release\" is not supported yet"));
+  EXPECT_THAT(agent_error("[policy]\non_full = 'drop'\n"), HasSubstr("release"));
   EXPECT_THAT(agent_error("[spool]\nmax_bytes = '64MiB'\n"), HasSubstr("at least two spool files"));
   EXPECT_THAT(agent_error("[log_stream]\nobject_bytes = '32MiB'\n"), HasSubstr("expected 1MiB to 16MiB, found 32MiB"));
   EXPECT_THAT(agent_error("[snapshot]\nmax_rate = '1kB/s'\n"), HasSubstr("PostgreSQL's limits"));
