@@ -5,7 +5,7 @@
 
 namespace stele::agent {
 
-/// How long an uplink pauses before it connects again: 200 ms, doubling to 10 s; a session that lasted 30 s starts anew. What a person
+/// How long an uplink pauses before it connects again: 200 ms, doubling to 2 s, for commits may be waiting; a session that lasted 30 s starts anew. What a person
 /// must mend (superseded, not authorised, forged) is asked every 30 s only. Pure.
 class RetryPolicy {
  public:
@@ -14,7 +14,7 @@ class RetryPolicy {
 
  private:
   Duration next_ = kFirst;
-  static constexpr Duration kFirst = std::chrono::milliseconds(200), kLongest = std::chrono::seconds(10), kPerson = std::chrono::seconds(30);
+  static constexpr Duration kFirst = std::chrono::milliseconds(200), kLongest = std::chrono::seconds(2), kPerson = std::chrono::seconds(30);
 };
 
 }  // namespace stele::agent
