@@ -20,6 +20,19 @@ add_library(stele_pch_asio STATIC ${CMAKE_CURRENT_LIST_DIR}/pch.cc)
 target_link_libraries(stele_pch_asio PUBLIC stele_options fmt::fmt Boost::headers OpenSSL::SSL)
 target_precompile_headers(stele_pch_asio PUBLIC ${CMAKE_CURRENT_LIST_DIR}/pch_asio.h)
 
+# The same for tests, with GoogleTest. STELE_TEST_FLAGS come behind the preset's flags: what tests do themselves need not be fast, and
+# compiles faster so.
+set(STELE_TEST_FLAGS "" CACHE STRING "Compiler options of the test programs' own files")
+add_library(stele_test_options INTERFACE)
+target_link_libraries(stele_test_options INTERFACE stele_options fmt::fmt GTest::gtest GTest::gmock)
+target_compile_options(stele_test_options INTERFACE ${STELE_TEST_FLAGS})
+add_library(stele_pch_test STATIC ${CMAKE_CURRENT_LIST_DIR}/pch.cc)
+target_link_libraries(stele_pch_test PUBLIC stele_test_options)
+target_precompile_headers(stele_pch_test PUBLIC ${CMAKE_CURRENT_LIST_DIR}/pch_test.h)
+add_library(stele_pch_test_asio STATIC ${CMAKE_CURRENT_LIST_DIR}/pch.cc)
+target_link_libraries(stele_pch_test_asio PUBLIC stele_test_options Boost::headers OpenSSL::SSL)
+target_precompile_headers(stele_pch_test_asio PUBLIC ${CMAKE_CURRENT_LIST_DIR}/pch_test_asio.h)
+
 # stele_library(NAME [ASIO] [DEPS target...] [DIR dir]): every .cc of the folder (DIR, default: the current one) is the library.
 function(stele_library name)
   cmake_parse_arguments(ARG "ASIO" "DIR" "DEPS" ${ARGN})
