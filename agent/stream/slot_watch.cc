@@ -21,7 +21,10 @@ Status SlotWatch::start() {
 
 void SlotWatch::stop() {
   if (!thread_.joinable()) return;
-  interrupt_->stop();
+  {
+    std::lock_guard lock(mutex_);  // else the thread could look just before and sleep through the wake-up
+    interrupt_->stop();
+  }
   wake_.notify_all();
   thread_.join();
 }
