@@ -29,6 +29,12 @@ bool skip(std::string_view text, std::size_t& pos, char c) {
   return true;
 }
 
+int days_of_month(int year, int month) {
+  constexpr int kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+  const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+  return month == 2 && leap ? 29 : kDays[month - 1];
+}
+
 /// The zone at `pos` to the end of the text as seconds east of UTC.
 bool read_zone(std::string_view text, std::size_t pos, int& seconds_east) {
   if (text.substr(pos) == "Z" || text.substr(pos) == "z") {
@@ -83,10 +89,11 @@ Result<Timestamp> parse_timestamp(std::string_view text) {
     for (; pos < text.size() && std::isdigit(static_cast<unsigned char>(text[pos])); ++pos, unit /= 10) micros += unit * (text[pos] - '0');
     if (pos == first) return bad;
   }
-  if (month < 1 || month > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 24 || tm.tm_min > 59 || tm.tm_sec > 60) return bad;
+  if (month < 1 || month > 12 || tm.tm_mday < 1 || tm.tm_mday > days_of_month(year, month)) return bad;
+  // 24:00:00 is the end of the day, 60 a leap second.
+  if (tm.tm_hour > 24 || tm.tm_min > 59 || tm.tm_sec > 60 || (tm.tm_hour == 24 && (tm.tm_min != 0 || tm.tm_sec != 0 || micros != 0))) return bad;
   tm.tm_year = year - 1900;
   tm.tm_mon = month - 1;
-  const int day = tm.tm_mday;
   while (pos < text.size() && text[pos] == ' ') ++pos;
   std::time_t seconds = 0;
   if (pos == text.size()) {
@@ -97,7 +104,6 @@ Result<Timestamp> parse_timestamp(std::string_view text) {
     if (!read_zone(text, pos, east)) return bad;
     seconds = timegm(&tm) - east;
   }
-  if (tm.tm_mday != day && tm.tm_hour != 0) return bad;  // 31 February and the like
   return Timestamp{static_cast<std::int64_t>(seconds) * kMicrosPerSecond + micros};
 }
 

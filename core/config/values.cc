@@ -129,11 +129,11 @@ std::string format_rate(double bytes_per_second) {
 std::string format_duration(Duration duration) {
   const std::int64_t micros = duration.count();
   if (micros < 0)
-    return "-" + format_duration(Duration(micros == std::numeric_limits<std::int64_t>::min() ? 0 : -micros));
+    return "-" + format_duration(micros == std::numeric_limits<std::int64_t>::min() ? Duration::max() : -duration);
   if (micros < 1000) return fmt::format("{} us", micros);
   if (micros < 1'000'000) return fmt::format("{} ms", micros / 1000);
   if (micros < 9'950'000) return fmt::format("{:.1f} s", static_cast<double>(micros) / 1e6);
-  const std::int64_t seconds = (micros + 500'000) / 1'000'000;
+  const std::int64_t seconds = micros / 1'000'000 + (micros % 1'000'000 >= 500'000 ? 1 : 0);
   if (seconds < 60) return fmt::format("{} s", seconds);
   if (seconds < 3600) return fmt::format("{}m {}s", seconds / 60, seconds % 60);
   if (seconds < 86'400) return fmt::format("{}h {}m", seconds / 3600, seconds % 3600 / 60);

@@ -16,8 +16,12 @@ Position segment_begin(Position p, std::uint64_t segment_size) { return segment_
 
 /// recovery_target_time as PostgreSQL reads it whatever DateStyle and zone are.
 std::string postgres_time(Timestamp t) {
-  const std::int64_t seconds = t.micros >= 0 ? t.micros / 1'000'000 : (t.micros - 999'999) / 1'000'000;
-  return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:06}+00", fmt::gmtime(static_cast<std::time_t>(seconds)), t.micros - seconds * 1'000'000);
+  std::int64_t seconds = t.micros / 1'000'000, micros = t.micros % 1'000'000;
+  if (micros < 0) {
+    micros += 1'000'000;
+    --seconds;
+  }
+  return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:06}+00", fmt::gmtime(static_cast<std::time_t>(seconds)), micros);
 }
 
 enum class Verdict { kHit, kOlderSnapshot, kUnclear, kUnreachable };

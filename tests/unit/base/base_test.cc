@@ -47,6 +47,16 @@ TEST(Timestamp, ReadsZonesAndFractions) {
   }
 }
 
+TEST(Timestamp, RefusesDaysThatNoMonthHas) {
+  // Midnight too: a target that is silently three days later restores another database.
+  for (const char* bad : {"2026-02-31T00:00:00Z", "2026-02-29T00:00:00+08", "2026-04-31 00:00:00Z", "2100-02-29T00:00:00Z", "2026-11-23T24:30:00Z"}) {
+    EXPECT_FALSE(parse_timestamp(bad).ok()) << bad;
+  }
+  EXPECT_EQ(to_iso8601(parse_timestamp("2028-02-29T00:00:00Z").value()), "2028-02-29T00:00:00Z");
+  EXPECT_EQ(to_iso8601(parse_timestamp("2026-11-30T24:00:00Z").value()), "2026-12-01T00:00:00Z");
+  EXPECT_EQ(to_iso8601(parse_timestamp("2016-12-31T23:59:60Z").value()), "2017-01-01T00:00:00Z");
+}
+
 TEST(DatabaseName, RefusesWhatCouldLeaveAPath) {
   EXPECT_TRUE(parse_database_name("440000/registry").ok());
   for (const char* bad : {"", "440000", "../registry", "440000/..", "440000/a/b", "4400 00/x", "A/x", "-a/x"}) {

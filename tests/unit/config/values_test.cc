@@ -64,4 +64,6 @@ TEST(Values, PrintsForPeople) {
   EXPECT_EQ(format_duration(std::chrono::milliseconds(4200)), "4.2 s");
   EXPECT_EQ(format_duration(std::chrono::minutes(90)), "1h 30m");
   EXPECT_EQ(format_duration(std::chrono::hours(49)), "2d 1h");
+  EXPECT_EQ(format_duration(Duration::max()), "106751991d 4h");  // from a hostile time
+  EXPECT_EQ(format_duration(Duration::min()), "-106751991d 4h");
 }
