@@ -1,23 +1,33 @@
 #include "tests/fuzz/targets.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
 #include "core/config/agent_config.h"
+#include "core/config/bandwidth.h"
+#include "core/config/cron.h"
 #include "core/config/receiver_config.h"
 #include "core/config/restore_config.h"
+#include "core/config/values.h"
 #include "core/crypto/key_file.h"
 #include "core/format/drill_record.h"
 #include "core/format/landed_frame.h"
 #include "core/format/object_names.h"
+#include "core/format/resealed.h"
 #include "core/io/journal.h"
 #include "core/io/journal_reader.h"
+#include "core/net/identity.h"
 #include "core/net/message_stream.h"
+#include "core/net/socket_options.h"
 #include "core/pg/backup_label.h"
 #include "core/pg/control_file.h"
+#include "core/pg/relation_file.h"
 #include "core/pg/tar.h"
 #include "core/pg/timeline_history.h"
 #include "core/pg/wal_decoder.h"
+#include "core/pg/wal_page.h"
+#include "core/pg/wal_segment.h"
 #include "core/protocol/messages.h"
 #include "tests/support/fault_file_system.h"
 #include "tests/support/format/samples.h"
@@ -34,6 +44,8 @@ void must(bool ok, const char* what) {
   std::fprintf(stderr, "fuzz: %s\n", what);
   std::abort();
 }
+
+constexpr unsigned kRecordKinds = 11;
 
 const FormatKeys& keys() {
   static const FormatKeys k;
@@ -52,6 +64,7 @@ void record(ByteView bytes) {
   (void)RecipientList::read(*parsed).ok();
   if (auto branch = BranchRecord::read(*parsed); branch.ok()) (void)branch->stream();
   if (auto epoch = EpochRecord::read(*parsed); epoch.ok()) (void)open_epoch(*epoch, keys().recovery).ok();
+  (void)ResealedKeys::read(*parsed).ok();
   (void)Fact::read(*parsed).ok();
   (void)StatusMessage::read(*parsed).ok();
   (void)DrillRecord::read(*parsed).ok();
@@ -59,16 +72,27 @@ void record(ByteView bytes) {
   if (auto manifest = read_manifest(*parsed); manifest.ok()) (void)open_manifest(*manifest, keys().suite, keys().secrets.data).ok();
 }
 
-/// The body alone: nothing to get past before it.
+/// Reads the body as one of T; what can be read is written to the same bytes.
+template <typename T>
+bool read_and_written(const SignedRecord& record) {
+  auto read = T::read(record);
+  if (!read.ok()) return false;
+  auto again = read->sign(keys().agent);
+  must(again.ok() && again->body == record.body, "a body is written as it was read");
+  return true;
+}
+
+/// The body alone, of the kind that the first byte names: nothing to get past before it.
 void record_body(ByteView bytes) {
   if (bytes.empty()) return;
   SignedRecord r;
-  r.kind = static_cast<RecordKind>(1 + bytes[0] % 10);
+  r.kind = static_cast<RecordKind>(1 + bytes[0] % kRecordKinds);
   r.body = to_bytes(bytes.subspan(1));
-  const bool fact = Fact::read(r).ok(), status = StatusMessage::read(r).ok(), manifest = read_manifest(r).ok(), branch = BranchRecord::read(r).ok(),
-             epoch = EpochRecord::read(r).ok(), list = RecipientList::read(r).ok(), enrolment = Enrolment::read(r).ok(),
-             withdrawal = Withdrawal::read(r).ok(), request = EnrolmentRequest::read(r).ok(), drill = DrillRecord::read(r).ok();
-  must(fact + status + manifest + branch + epoch + list + enrolment + withdrawal + request + drill <= 1, "one body is of one kind");
+  const bool read[] = {read_and_written<EnrolmentRequest>(r), read_and_written<Enrolment>(r),  read_and_written<Withdrawal>(r),
+                       read_and_written<RecipientList>(r),    read_and_written<BranchRecord>(r), read_and_written<EpochRecord>(r),
+                       read_and_written<ResealedKeys>(r),     read_and_written<Fact>(r),       read_and_written<StatusMessage>(r),
+                       read_and_written<DrillRecord>(r),      read_manifest(r).ok()};
+  must(std::count(std::begin(read), std::end(read), true) <= 1, "one body is of one kind");
 }
 
 void frame(ByteView bytes) {
@@ -219,6 +243,8 @@ void key_files(ByteView bytes) {
   (void)crypto::decode_recovery_key(bytes, passphrase).ok();
   (void)crypto::decode_authority_key(bytes, passphrase).ok();
   (void)crypto::decode_agent_key(bytes).ok();
+  (void)crypto::decode_receiver_key(bytes).ok();
+  (void)crypto::decode_restore_host_key(bytes).ok();
   (void)crypto::inspect_key_file(bytes).ok();
   if (auto line = crypto::decode_public_key(as_text(bytes)); line.ok()) must(crypto::encode_public_key(*line).ok(), "a public line can be written");
 }
@@ -227,6 +253,27 @@ void config(ByteView bytes) {
   (void)config::parse_agent_config(as_text(bytes), "/etc/stele/agent.toml").ok();
   (void)config::parse_receiver_config(as_text(bytes), "/etc/stele/receiver.toml").ok();
   (void)config::parse_restore_config(as_text(bytes), "/etc/stele/restore.toml").ok();
+}
+
+/// What stands in names of files, certificates, configuration values and on command lines.
+void words(ByteView bytes) {
+  const std::string_view text = as_text(bytes);
+  if (auto time = parse_timestamp(text); time.ok()) must(parse_timestamp(to_iso8601(*time)).ok(), "a moment can be read again");
+  if (auto position = parse_position(text); position.ok()) must(*parse_position(position->to_string()) == *position, "a position is read as it is written");
+  if (auto name = parse_database_name(text); name.ok()) must(parse_database_name(name->to_string()).ok(), "a name can be read again");
+  if (auto hex = from_hex(text); hex.ok()) must(hex->size() * 2 == text.size(), "two digits are a byte");
+  (void)net::parse_identity(text).ok();
+  (void)net::parse_host_port(text).ok();
+  (void)config::parse_hours(text).ok();
+  (void)config::parse_bytes(text).ok();
+  (void)config::parse_duration(text).ok();
+  (void)config::parse_rate(text).ok();
+  (void)config::parse_endpoint(text).ok();
+  (void)pg::parse_history_file_name(text).ok();
+  (void)pg::parse_wal_file_name(text, 16 << 20).ok();
+  (void)pg::parse_relation_path(text).has_value();
+  (void)pg::parse_wal_page_header(bytes).ok();
+  if (auto cron = config::CronSchedule::parse(text); cron.ok()) (void)cron->next(Timestamp{0}, config::TimeZone());
 }
 
 Bytes tar_seed() {
@@ -271,8 +318,8 @@ Bytes journal_seed() {
 
 std::span<const FuzzTarget> fuzz_targets() {
   static const FuzzTarget all[] = {
-      {"record", record, {"enrolment", "withdrawal", "recipients", "branch", "epoch", "fact", "status", "manifest", "enrolment_request", "drill"}},
-      {"record_body", record_body, {"fact", "status", "manifest"}},
+      {"record", record, {"enrolment", "withdrawal", "recipients", "branch", "epoch", "fact", "status", "manifest", "enrolment_request", "drill", "resealed"}},
+      {"record_body", record_body, {}},
       {"frame", frame, {"frames", "landed"}},
       {"run", run, {"run"}},
       {"pack", pack, {"pack"}},
@@ -288,6 +335,7 @@ std::span<const FuzzTarget> fuzz_targets() {
       {"pg_files", pg_files, {}},
       {"key_files", key_files, {}},
       {"config", config, {}},
+      {"words", words, {}},
   };
   return all;
 }
@@ -296,6 +344,16 @@ std::vector<Bytes> more_seeds(std::string_view target) {
   auto text = [](std::string_view t) { return to_bytes(as_bytes(t)); };
   if (target == "tar") return {tar_seed()};
   if (target == "journal") return {journal_seed()};
+  if (target == "record_body") {
+    std::vector<Bytes> out;
+    for (const auto& [name, bytes] : make_samples(keys())) {
+      auto sample = parse_record(bytes);
+      if (!sample.ok()) continue;  // no record
+      out.emplace_back(1, static_cast<std::uint8_t>(static_cast<unsigned>(sample->kind) - 1));
+      out.back().insert(out.back().end(), sample->body.begin(), sample->body.end());
+    }
+    return out;
+  }
   if (target == "messages") {
     using namespace protocol;
     return {encode(Hello{}), encode(StreamState{}), encode(DatabaseState{{1}, {{}}, {}, {2}}), encode(Ack{}), encode(ObjectList{{{"a/b", 1}}, true}),
@@ -314,6 +372,14 @@ std::vector<Bytes> more_seeds(std::string_view target) {
     SeededRandom random(1);
     const auto agent = crypto::AgentKey::generate(crypto::default_suite(), "agent", random);
     return {to_bytes(crypto::encode_agent_key(agent)->view()), text(*crypto::encode_public_key(crypto::public_line_of(agent)))};
+  }
+  if (target == "words") {
+    std::vector<Bytes> out;
+    for (std::string_view word : {"2026-11-25T17:15:00.123456+08:00", "16/B374D848", "440000/registry", "00ff", "stele:agent:440000", "[::1]:5432",
+                                  "22:00-06:00", "20 Mbit/s", "64 MiB", "90 s", "00000002.history", "00000001000000000000002A", "base/5/16384.1", "*/5 0-6 1,15 * mon"}) {
+      out.push_back(text(word));
+    }
+    return out;
   }
   if (target == "config") return {text("site = \"440000\"\ndatabase = \"registry\"\n[postgres]\nconninfo = \"host=/run\"\n[[receiver]]\nname = \"a\"\naddress = \"a:1\"\n")};
   return {};
