@@ -273,6 +273,7 @@ class DrillJob {
     out.push_back(checks.isolation(result().isolation));
     STELE_CHECK(checks.prepare(result().id));
     out.push_back(checks.amcheck());
+    out.push_back(checks.counts(result().counts));
     const std::string folder = options_.assertions.empty() ? config_.drill.assertions.string() : options_.assertions;
     if (folder.empty()) {
       out.push_back({"assertions", "业务断言", "Assertions", CheckResult::kSkipped, "no folder is configured ([drill] assertions)", 0, "未配置断言目录 ([drill] assertions)"});

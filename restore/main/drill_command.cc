@@ -25,6 +25,9 @@ std::string describe(const DrillResult& r, const Published& published) {
   cli::Table checks({"check", "result", "time", ""});
   for (const Check& c : r.checks) checks.add({c.name, std::string(check_result_name(c.result)), fmt::format("{:.1f} s", c.seconds), c.detail});
   if (!r.checks.empty()) out += checks.to_string();
+  for (const CountDeviation& d : r.counts.deviations) {
+    out += fmt::format("deviates   {}{}: {}, sealed {}, found {}\n", d.database, d.table.empty() ? "" : fmt::format(" {}.{}", d.schema, d.table), count_problem_name(d.problem), d.sealed, d.found);
+  }
   if (r.rto) {
     out += "phases    ";
     for (const Phase phase : kPhases) out += fmt::format(" {} {:.1f} s", phase_name(phase), r.seconds(phase));

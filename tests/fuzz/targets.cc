@@ -10,6 +10,7 @@
 #include "core/format/drill_record.h"
 #include "core/format/landed_frame.h"
 #include "core/format/object_names.h"
+#include "core/format/table_counts.h"
 #include "core/io/journal.h"
 #include "core/io/journal_reader.h"
 #include "core/net/message_stream.h"
@@ -69,6 +70,14 @@ void record_body(ByteView bytes) {
              epoch = EpochRecord::read(r).ok(), list = RecipientList::read(r).ok(), enrolment = Enrolment::read(r).ok(),
              withdrawal = Withdrawal::read(r).ok(), request = EnrolmentRequest::read(r).ok(), drill = DrillRecord::read(r).ok();
   must(fact + status + manifest + branch + epoch + list + enrolment + withdrawal + request + drill <= 1, "one body is of one kind");
+}
+
+void table_counts(ByteView bytes) {
+  auto counts = decode_counts({"counts/registry", std::string(as_text(bytes))});
+  if (!counts.ok()) return;
+  const NamedText written = encode_counts(*counts);
+  auto again = decode_counts(written);
+  must(again.ok() && encode_counts(*again).text == written.text, "counts are written as they were read");
 }
 
 void frame(ByteView bytes) {
@@ -273,6 +282,7 @@ std::span<const FuzzTarget> fuzz_targets() {
   static const FuzzTarget all[] = {
       {"record", record, {"enrolment", "withdrawal", "recipients", "branch", "epoch", "fact", "status", "manifest", "enrolment_request", "drill"}},
       {"record_body", record_body, {"fact", "status", "manifest"}},
+      {"table_counts", table_counts, {}},
       {"frame", frame, {"frames", "landed"}},
       {"run", run, {"run"}},
       {"pack", pack, {"pack"}},
@@ -295,6 +305,7 @@ std::span<const FuzzTarget> fuzz_targets() {
 std::vector<Bytes> more_seeds(std::string_view target) {
   auto text = [](std::string_view t) { return to_bytes(as_bytes(t)); };
   if (target == "tar") return {tar_seed()};
+  if (target == "table_counts") return {text("relations 152\ntables 40\ntable 2000000 registry member\ntable - odd%20schema a%25b\n")};
   if (target == "journal") return {journal_seed()};
   if (target == "messages") {
     using namespace protocol;

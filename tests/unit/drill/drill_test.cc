@@ -93,7 +93,7 @@ TEST(Metrics, OfADrillThatPassed) {
                            "stele_drill_last_success_timestamp_seconds{site=\"440000\",database=\"registry\"} 1790000095\n", "stele_drill_rto_seconds{site=\"440000\",database=\"registry\"} 85\n",
                            "stele_drill_rpo_seconds{site=\"440000\",database=\"registry\"} 2\n", "stele_drill_phase_seconds{site=\"440000\",database=\"registry\",phase=\"replay\"} 31\n",
                            "stele_drill_rto_target_seconds{site=\"440000\",database=\"registry\"} 14400\n", "stele_drill_rpo_target_seconds{site=\"440000\",database=\"registry\"} 900\n",
-                           "stele_drill_interval_seconds{site=\"440000\",database=\"registry\"} 604800\n", "stele_drill_checks{site=\"440000\",database=\"registry\",result=\"passed\"} 7\n",
+                           "stele_drill_interval_seconds{site=\"440000\",database=\"registry\"} 604800\n", "stele_drill_checks{site=\"440000\",database=\"registry\",result=\"passed\"} 8\n",
                            "stele_drill_checks{site=\"440000\",database=\"registry\",result=\"failed\"} 0\n",
                            "stele_recovery_key_proven_timestamp_seconds{site=\"440000\",database=\"registry\",key=\"440000 drill host\"} 1790000095\n",
                            "stele_recovery_key_newest_epoch_timestamp_seconds{site=\"440000\",database=\"registry\",key=\"440000 drill host\"} 1789999960\n"}) {
@@ -140,8 +140,8 @@ TEST(DrillRecord, TellsWhatTheReportTells) {
   test::SeededRandom random(5);
   const crypto::SigningKey key = crypto::SigningKey::generate(crypto::default_suite(), random);
   DrillResult r = test::sample_drill();
-  r.checks[3].result = CheckResult::kFailed;
-  r.checks[3].detail = "3 rows violate it";
+  r.checks[4].result = CheckResult::kFailed;
+  r.checks[4].detail = "3 rows violate it";
   Digest hash;
   hash.data[5] = 1;
   auto record = drill_record(r, hash).sign(key);
