@@ -36,7 +36,8 @@ std::string describe(const DrillResult& r, const Published& published) {
   if (r.rpo) out += fmt::format("RPO        {} (target {}{})\n", duration(*r.rpo), duration(r.rpo_target), r.rpo_kept() ? "" : ": NOT KEPT");
   if (!published.html_file.empty()) out += fmt::format("report     {}\n", published.html_file);
   for (const std::string& receiver : published.receivers) out += fmt::format("recorded   at {}\n", receiver);
-  return out + (r.passed() ? "PASSED\n" : "FAILED\n");
+  if (!r.passed()) return out + "FAILED\n";
+  return out + (published.problems.empty() ? "PASSED\n" : "PASSED, but not published everywhere: see the errors\n");
 }
 
 Result<int> verify(const std::string& file, bool json) {
@@ -63,14 +64,16 @@ Result<int> drill(const cli::Common& common, DrillOptions& options) {
   for (const Error& problem : published.problems) log::log_error(problem.in("publish the drill"));
   if (common.json) {
     nlohmann::json out = report_json(outcome.result);
-    out["published"] = {{"json", published.json_file}, {"html", published.html_file}, {"receivers", published.receivers}};
+    out["published"] = {{"json", published.json_file}, {"html", published.html_file}, {"receivers", published.receivers}, {"problems", nlohmann::json::array()}};
+    for (const Error& problem : published.problems) out["published"]["problems"].push_back(problem.what);
     print(out.dump() + "\n");
     if (outcome.error) return exit_code(outcome.error->code);
   } else {
     print(describe(outcome.result, published));
     if (outcome.error) return *outcome.error;
   }
-  return outcome.result.passed() ? 0 : 1;
+  // Evidence that is missing is a failure of its own.
+  return outcome.result.passed() && published.problems.empty() ? 0 : 1;
 }
 
 }  // namespace
