@@ -66,6 +66,7 @@ Result<int> drill(const cli::Common& common, DrillOptions& options) {
     nlohmann::json out = report_json(outcome.result);
     out["published"] = {{"json", published.json_file}, {"html", published.html_file}, {"receivers", published.receivers}, {"problems", nlohmann::json::array()}};
     for (const Error& problem : published.problems) out["published"]["problems"].push_back(problem.what);
+    if (outcome.error) out["problem"]["hint"] = outcome.error->hint;
     print(out.dump() + "\n");
     if (outcome.error) return exit_code(outcome.error->code);
   } else {
