@@ -10,12 +10,16 @@ namespace {
 constexpr std::string_view kPrefix = "counts/";
 
 /// Blanks separate fields, line feeds separate lines, and names may hold both.
+bool is_escaped(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte <= ' ' || byte == '%' || byte == 0x7f;
+}
+
 std::string escape(std::string_view name) {
   std::string out;
   for (const char c : name) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte <= ' ' || byte == '%' || byte == 0x7f) {
-      out += fmt::format("%{:02x}", byte);
+    if (is_escaped(c)) {
+      out += fmt::format("%{:02x}", static_cast<unsigned char>(c));
     } else {
       out += c;
     }
@@ -27,6 +31,7 @@ std::optional<std::string> unescape(std::string_view field) {
   std::string out;
   for (std::size_t i = 0; i < field.size(); ++i) {
     if (field[i] != '%') {
+      if (is_escaped(field[i])) return {};
       out += field[i];
       continue;
     }

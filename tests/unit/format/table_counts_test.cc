@@ -55,6 +55,7 @@ TEST(TableCounts, TextsThatAreNoneAreRefused) {
                           "relations 1\ntables 1\ntable 1  t\n", "relations 99999999999999999999\ntables 0\n"}) {
     EXPECT_EQ(decode_counts({"counts/x", bad}).ok() ? "read" : "refused", std::string("refused")) << bad;
   }
+  EXPECT_FALSE(decode_counts({"counts/x", std::string("relations 1\ntables 1\ntable 1 s a\0b\n", 35)}).ok()) << "no name has a zero";
   EXPECT_FALSE(decode_counts({"counts/", "relations 1\ntables 0\n"}).ok());
   EXPECT_FALSE(decode_counts({"counts/x", "relations 1\ntables 0\n" + std::string(kMaxCountsBytes, '\n')}).ok());
 }
