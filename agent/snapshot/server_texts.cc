@@ -3,11 +3,13 @@
 #include <charconv>
 
 #include "agent/postgres/checks_sql.h"
+#include "agent/snapshot/table_counts.h"
 
 namespace stele::agent {
 namespace {
 
-constexpr std::size_t kMaxTexts = 4000;  // the format's limit is 4096
+constexpr std::size_t kMaxTexts = 4000;  // the format's limit is 4096; counts come on top
+constexpr auto kCountsPatience = std::chrono::seconds(20);
 
 std::uint64_t number_or_zero(std::string_view text) {
   std::uint64_t out = 0;
@@ -48,6 +50,9 @@ Result<ServerTexts> read_server_texts(PgConnection& sql, Clock& clock, Instant d
     out.texts.push_back({fmt::format("collation/{}/{}", c.database, c.name),
                          fmt::format("{} {} {}", c.provider, c.recorded, c.actual)});
   }
+  ServerCounts counts = read_table_counts(sql, kCountsPatience);
+  for (const format::DatabaseCounts& database : counts.databases) out.texts.push_back(format::encode_counts(database));
+  out.warnings = std::move(counts.warnings);
   if (!facts.data_directory)
     out.warnings.emplace_back("the role may not see where the configuration files are; grant it pg_monitor");
   out.files_outside_data_directory = facts.files_outside_data_directory;

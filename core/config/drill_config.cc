@@ -35,6 +35,14 @@ DrillConfig read_drill(TableReader table) {
   out.assertions = table.path("assertions", "", "Folder of .sql files that must hold in the copy; \"\": none.");
   out.assertion_database =
       table.string("assertion_database", "postgres", "The SQL database for assertions that do not name one.");
+  out.count_tolerance_percent = static_cast<int>(
+      table.integer("count_tolerance_percent", 20, 0, 100,
+                    "How much smaller a table of the copy may be than its estimate when the snapshot was taken; 100: it need only exist."));
+  out.count_ignore = table.strings("count_ignore", false, "Tables whose counts do not matter: \"schema.table\", \"schema.*\".");
+  for (const std::string& name : out.count_ignore) {
+    const std::size_t dot = name.find('.');
+    if (dot == 0 || dot == std::string::npos || dot + 1 == name.size()) table.fail("count_ignore", "expected \"schema.table\" or \"schema.*\"");
+  }
   out.superuser = table.string("superuser", "postgres", "A superuser role of the drilled server.");
   out.libraries = table.strings("libraries", false, "Preload libraries that may be loaded; all others are taken out.");
   for (const std::string& text : table.strings("settings", false, "Settings of the copy, such as \"shared_buffers = 1GB\".")) {

@@ -17,6 +17,8 @@ struct DrillConfig {
 
   std::filesystem::path assertions;    ///< folder of .sql files; empty: none
   std::string assertion_database;      ///< where those run that do not name one
+  int count_tolerance_percent = 0;        ///< that a table may be smaller than the snapshot's sealed estimate; 100: only its existence counts
+  std::vector<std::string> count_ignore;  ///< "schema.table" or "schema.*" whose counts do not matter
   std::string superuser;               ///< role in the restored server that owns everything
   std::vector<std::string> libraries;  ///< preload libraries that may be loaded
   std::vector<std::pair<std::string, std::string>> settings;  ///< of the restored server, such as shared_buffers

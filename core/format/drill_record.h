@@ -41,7 +41,7 @@ struct DrillRecord {
   };
   std::vector<Key> keys;     ///< that really opened the store; ascending, each once
   Digest report;             ///< hash of the JSON report; zero: none was written
-  std::string note;          ///< why it failed, for people, without personal data
+  std::string note;          ///< why it failed, for people: names of checks and error codes, nothing of the database
 
   Result<SignedRecord> sign(const crypto::SigningKey& restore_host) const;
   static Result<DrillRecord> read(const SignedRecord& record);

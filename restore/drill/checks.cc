@@ -9,32 +9,14 @@
 #include <sstream>
 #include <thread>
 
-#include "core/base/text.h"
 #include "core/io/durable_file.h"
 #include "restore/drill/assertion.h"
 #include "restore/drill/isolation.h"
+#include "restore/drill/measured_check.h"
 #include "restore/main/key_output.h"
 
 namespace stele::restore {
 namespace {
-
-constexpr std::size_t kMaxDetail = 500;
-
-/// Measures one check and puts its result in.
-template <typename Look>
-Check check(std::string name, std::string zh, std::string en, Look look) {
-  Check out{std::move(name), std::move(zh), std::move(en), CheckResult::kFailed, "", 0, ""};
-  const auto begin = std::chrono::steady_clock::now();
-  Status done = look(out);
-  out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  if (!done.ok()) {
-    out.result = CheckResult::kFailed;
-    out.detail = done.error().what;
-    out.detail_zh.clear();
-  }
-  out.detail = one_line(out.detail, kMaxDetail);
-  return out;
-}
 
 std::string read_text(const std::string& path) {
   std::ifstream in(path);
@@ -60,7 +42,7 @@ CopyChecks::CopyChecks(RestoreJob& job, ServerProcess& server, const config::Dri
 Instant CopyChecks::deadline() const { return std::chrono::steady_clock::now() + config_.check_timeout; }
 
 Check CopyChecks::recovery_end(std::optional<RecoveredState>& state) {
-  return check("recovery_end", "恢复终点与计划一致", "Recovery ended where the plan says", [&](Check& out) -> Status {
+  return measured_check("recovery_end", "恢复终点与计划一致", "Recovery ended where the plan says", [&](Check& out) -> Status {
     const recovery::Plan& plan = job_.report().plan;
     ExpectedEnd expected;
     expected.system_identifier = job_.snapshot().system_identifier;
@@ -77,7 +59,7 @@ Check CopyChecks::recovery_end(std::optional<RecoveredState>& state) {
 }
 
 Check CopyChecks::isolation(IsolationProof& proof) {
-  return check("isolation", "演练环境隔离", "The copy is isolated", [&](Check& out) -> Status {
+  return measured_check("isolation", "演练环境隔离", "The copy is isolated", [&](Check& out) -> Status {
     proof = look_at_isolation(server_.pid());
     proof.user = server_options_.user.name;
     STELE_TRY(auto session, server_.connect("postgres", deadline(), &cancelled_));
@@ -118,6 +100,11 @@ Status CopyChecks::prepare(const std::string& id) {
   reader_ = "stele_drill_" + id.substr(0, 12);
   // Row security would hide rows from it.
   STELE_TRY([[maybe_unused]] auto made, session->query(fmt::format("CREATE ROLE {} LOGIN BYPASSRLS IN ROLE pg_read_all_data", reader_), deadline()));
+  // Careful sources let nobody in by default.
+  STELE_TRY(const SqlRows grants, session->query(fmt::format("SELECT format('GRANT CONNECT ON DATABASE %I TO {}', datname) FROM pg_database WHERE datallowconn", reader_), deadline()));
+  for (const SqlRow& row : grants.rows) {
+    STELE_TRY([[maybe_unused]] auto granted, session->query(row[0].value_or(""), deadline()));
+  }
   return {};
 }
 
@@ -144,7 +131,7 @@ Result<CopyChecks::Finished> CopyChecks::run_program(const std::string& name, st
 }
 
 Check CopyChecks::amcheck() {
-  return check("amcheck", "表与索引结构一致性 (pg_amcheck)", "Structure of tables and indexes (pg_amcheck)", [&](Check& out) -> Status {
+  return measured_check("amcheck", "表与索引结构一致性 (pg_amcheck)", "Structure of tables and indexes (pg_amcheck)", [&](Check& out) -> Status {
     const SqlAddress at = server_.address();
     STELE_TRY(const Finished done, run_program("pg_amcheck", {"--host=" + at.host, fmt::format("--port={}", at.port), "--username=" + at.user, "--no-password", "--all",
                                                               "--install-missing", "--heapallindexed", "--verbose"}));
@@ -174,7 +161,7 @@ std::vector<Check> CopyChecks::assertions(const std::string& folder) {
     if (it->path().extension() == ".sql") files.push_back(it->path().filename().string());
   }
   if (ec || files.empty()) {
-    return {check("assertions", "业务断言", "Assertions", [&](Check&) -> Status {
+    return {measured_check("assertions", "业务断言", "Assertions", [&](Check&) -> Status {
       return Error{ErrorCode::kConfig, fmt::format("{}: {}", folder, ec ? ec.message() : "holds no .sql file"), ""};
     })};
   }
@@ -184,16 +171,21 @@ std::vector<Check> CopyChecks::assertions(const std::string& folder) {
   return out;
 }
 
+Result<std::unique_ptr<SqlSession>> CopyChecks::read_only_session(const std::string& database) {
+  SqlAddress at = server_.address();
+  at.user = reader_;
+  at.superuser = false;
+  STELE_TRY(auto session, SqlSession::connect(at, database, deadline(), &cancelled_));
+  STELE_TRY([[maybe_unused]] auto begun, session->query("BEGIN READ ONLY", deadline()));
+  return session;
+}
+
 Check CopyChecks::assertion(const std::string& file, const std::string& path) {
   Assertion parsed;
-  Check out = check("assertion:" + file, file, file, [&](Check& found) -> Status {
+  Check out = measured_check("assertion:" + file, file, file, [&](Check& found) -> Status {
     STELE_TRY(const Bytes text, read_small_file(path, kMaxAssertionBytes));
     STELE_TRY(parsed, parse_assertion(file, as_text(text)));
-    SqlAddress at = server_.address();
-    at.user = reader_;
-    at.superuser = false;
-    STELE_TRY(auto session, SqlSession::connect(at, parsed.database.empty() ? config_.assertion_database : parsed.database, deadline(), &cancelled_));
-    STELE_TRY([[maybe_unused]] auto begun, session->query("BEGIN READ ONLY", deadline()));
+    STELE_TRY(auto session, read_only_session(parsed.database.empty() ? config_.assertion_database : parsed.database));
     auto rows = session->query(parsed.statement(), deadline());
     if (!rows.ok()) return without_data(rows.error());
     STELE_TRY(const std::string value, rows->single(file));
@@ -221,7 +213,7 @@ Result<pg::ControlFile> CopyChecks::read_control() const {
 }
 
 Check CopyChecks::page_checksums() {
-  return check("page_checksums", "数据页校验和 (pg_checksums)", "Page checksums (pg_checksums)", [&](Check& out) -> Status {
+  return measured_check("page_checksums", "数据页校验和 (pg_checksums)", "Page checksums (pg_checksums)", [&](Check& out) -> Status {
     STELE_TRY(const pg::ControlFile control, read_control());
     if (control.data_checksum_version == 0) {
       out.result = CheckResult::kSkipped;

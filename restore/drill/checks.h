@@ -3,11 +3,14 @@
 #include <atomic>
 
 #include "core/config/drill_config.h"
+#include "core/format/table_counts.h"
 #include "restore/drill/result.h"
 #include "restore/main/restore_job.h"
 #include "restore/postgres/after_start.h"
 
 namespace stele::restore {
+
+class CountJudge;
 
 /// Looks at a started copy and judges it: each function gives finished checks and never throws anything away; what could not be looked
 /// at has failed. Blocking, one thread; everything ends within 100 ms after `cancelled`.
@@ -24,6 +27,8 @@ class CopyChecks {
   Status prepare(const std::string& id);
   /// pg_amcheck over every database.
   Check amcheck();
+  /// Tables and rows against what the agent sealed when the snapshot began; skipped where it sealed nothing. After prepare().
+  Check counts(CountComparison& comparison);
   /// Every .sql file of the folder, in the order of their names. A folder without one is a failed check.
   std::vector<Check> assertions(const std::string& folder);
   /// After the server has stopped: pg_checksums. Skipped only where the source's pages have no checksums.
@@ -38,6 +43,9 @@ class CopyChecks {
   Result<Finished> run_program(const std::string& name, std::vector<std::string> arguments);
   Result<pg::ControlFile> read_control() const;
   Check assertion(const std::string& file, const std::string& path);
+  /// As the role that can only read, in a transaction that cannot write.
+  Result<std::unique_ptr<SqlSession>> read_only_session(const std::string& database);
+  Status count_database(const format::DatabaseCounts& sealed, CountJudge& judge);
   RestoreJob& job_;
   ServerProcess& server_;
   const ServerOptions server_options_;

@@ -1,7 +1,6 @@
 #include "restore/drill/drill_job.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 #include <sys/utsname.h>
 
 #include <algorithm>
@@ -16,22 +15,10 @@
 #include "restore/drill/isolation.h"
 #include "restore/drill/moment.h"
 #include "restore/drill/place.h"
+#include "restore/main/stop_signals.h"
 
 namespace stele::restore {
 namespace {
-
-std::atomic<bool> g_cancelled{false};
-static_assert(std::atomic<bool>::is_always_lock_free);
-
-/// The first signal ends the drill with everything wiped; a second one ends the program.
-void end_on_signals() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { g_cancelled = true; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGTERM, &action, nullptr);
-  sigaction(SIGINT, &action, nullptr);
-}
 
 double seconds_since(Instant begin) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); }
 
@@ -57,7 +44,6 @@ class DrillJob {
       : common_(common), config_(config), options_(options) {}
 
   DrillOutcome run() {
-    end_on_signals();
     begin();
     if (Status done = steps(); !done.ok()) fail(done.error());
     wipe();
@@ -105,7 +91,7 @@ class DrillJob {
     WipeProof cleared;
     STELE_TRY(place_, Place::open(fs_, config_.drill.directory.string(), result().id, cleared));
     if (cleared.files != 0) result().notes.push_back(fmt::format("an interrupted drill had left {} files: wiped before this one", cleared.files));
-    guard_.emplace(place_->path(), config_.drill.max_bytes, g_cancelled);
+    guard_.emplace(place_->path(), config_.drill.max_bytes, signals_.raised());
     Status done = restore_and_check();
     guard_why_ = guard_->tripped();
     guard_.reset();
@@ -156,7 +142,7 @@ class DrillJob {
     run_.places.root = place_->tablespace_root();
     run_.role = config_.drill.superuser;
     run_.side_instance = true;
-    run_.cancelled = &g_cancelled;
+    run_.cancelled = &signals_.raised();
     run_.choose_target = [this](const recovery::Facts& facts) { return choose(facts); };
     run_.extra_bytes = kServerNeeds;
     run_.max_bytes = config_.drill.max_bytes;
@@ -261,7 +247,7 @@ class DrillJob {
   }
 
   Status check() {
-    CopyChecks checks(*job_, *server_, config_.drill, place_->path(), g_cancelled);
+    CopyChecks checks(*job_, *server_, config_.drill, place_->path(), signals_.raised());
     auto& out = result().checks;
     network_ = HeldNetwork(server_->pid());
     std::optional<RecoveredState> state;
@@ -273,6 +259,7 @@ class DrillJob {
     out.push_back(checks.isolation(result().isolation));
     STELE_CHECK(checks.prepare(result().id));
     out.push_back(checks.amcheck());
+    out.push_back(checks.counts(result().counts));
     const std::string folder = options_.assertions.empty() ? config_.drill.assertions.string() : options_.assertions;
     if (folder.empty()) {
       out.push_back({"assertions", "业务断言", "Assertions", CheckResult::kSkipped, "no folder is configured ([drill] assertions)", 0, "未配置断言目录 ([drill] assertions)"});
@@ -281,7 +268,7 @@ class DrillJob {
     }
     STELE_CHECK(server_->stop(StopMode::kFast, std::chrono::minutes(10)));
     out.push_back(checks.page_checksums());
-    if (g_cancelled) return Error{ErrorCode::kCancelled, "the drill was stopped before its end", ""};
+    if (signals_.raised()) return Error{ErrorCode::kCancelled, "the drill was stopped before its end", ""};
     return {};
   }
 
@@ -304,6 +291,7 @@ class DrillJob {
   const cli::Common& common_;
   const config::RestoreConfig& config_;
   const DrillOptions& options_;
+  StopSignals signals_;  ///< the first one ends the drill with everything wiped
   SystemClock clock_;
   io::PosixFileSystem fs_;
   DrillOutcome outcome_;

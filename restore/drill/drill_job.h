@@ -23,7 +23,7 @@ struct DrillOutcome {
 };
 
 /// One drill: restores with RestoreJob, as `run` does, into an isolated place, starts PostgreSQL there, waits for the target, checks, measures, wipes.
-/// Always gives an outcome: whatever could not be done is a failure in it. Blocking; SIGTERM and SIGINT end it early, wiped.
+/// Always gives an outcome: whatever could not be done is a failure in it. Blocking; SIGTERM, SIGINT and SIGHUP end it early, wiped.
 DrillOutcome run_drill(const cli::Common& common, const config::RestoreConfig& config, const DrillOptions& options);
 
 /// The outcome of a drill that could not even begin.

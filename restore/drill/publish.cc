@@ -76,7 +76,10 @@ class Publisher {
 
 Result<crypto::RestoreHostKey> load_host_key(const std::string& path) {
   auto bytes = read_key_file(path);
-  if (!bytes.ok()) return bytes.error().with_hint(fmt::format("make it with: stele-restore keygen --restore-host --directory {}", io::parent_directory(path)));
+  if (!bytes.ok()) {
+    const ErrorCode code = bytes.error().code == ErrorCode::kNotFound ? ErrorCode::kKeyMissing : bytes.error().code;
+    return Error{code, bytes.error().what, fmt::format("make it with: stele-restore keygen --restore-host --directory {}", io::parent_directory(path))};
+  }
   auto key = crypto::decode_restore_host_key(*bytes);
   if (!key.ok()) return key.error().in(path);
   return key;
@@ -105,9 +108,10 @@ format::DrillRecord drill_record(const DrillResult& r, const Digest& report) {
   std::sort(out.keys.begin(), out.keys.end(), [](const auto& a, const auto& b) { return a.public_key < b.public_key; });
   if (out.keys.size() > format::kMaxDrillKeys) out.keys.resize(format::kMaxDrillKeys);
   out.report = report;
-  out.note = r.problem;
+  // Receivers keep this in the clear, and what programs say about damage names tables and files: the report at this host has the words.
+  if (!r.problem.empty()) out.note = fmt::format("did not run: {}", r.problem_code);
   for (const Check& c : r.checks) {
-    if (c.result == CheckResult::kFailed) out.note += fmt::format("{}{}: {}", out.note.empty() ? "" : "; ", c.name, c.detail);
+    if (c.result == CheckResult::kFailed) out.note += fmt::format("{}{}", out.note.empty() ? "failed: " : ", ", c.name);
   }
   return out;
 }

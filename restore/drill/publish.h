@@ -10,10 +10,10 @@ namespace stele::restore {
 struct Published {
   std::string json_file, html_file;    ///< empty: not written
   std::vector<std::string> receivers;  ///< that keep the drill record
-  std::vector<Error> problems;         ///< what could not be published: told, and no reason to call the drill something else
+  std::vector<Error> problems;         ///< what could not be published: the drill keeps its result, the command fails
 };
 
-/// The key that signs; kNotFound with the command that makes one.
+/// The key that signs; kKeyMissing with the command that makes one.
 Result<crypto::RestoreHostKey> load_host_key(const std::string& path);
 
 /// The drill as a record for the receivers. Pure.

@@ -25,6 +25,17 @@ std::string_view phase_name(Phase phase) {
   return "unknown";
 }
 
+std::string_view count_problem_name(CountDeviation::Problem problem) {
+  switch (problem) {
+    case CountDeviation::Problem::kDatabaseMissing: return "database_missing";
+    case CountDeviation::Problem::kFewerRelations: return "fewer_relations";
+    case CountDeviation::Problem::kTableMissing: return "table_missing";
+    case CountDeviation::Problem::kFewerRows: return "fewer_rows";
+    case CountDeviation::Problem::kNotCounted: return "not_counted";
+  }
+  return "not_counted";
+}
+
 std::size_t DrillResult::count(CheckResult result) const {
   return static_cast<std::size_t>(std::count_if(checks.begin(), checks.end(), [&](const Check& c) { return c.result == result; }));
 }

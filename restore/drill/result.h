@@ -21,12 +21,45 @@ std::string_view check_result_name(CheckResult result);
 
 /// One thing that was looked at in the copy. Texts hold no rows and no values of columns.
 struct Check {
-  std::string name;      ///< stable: "recovery_end", "amcheck", "page_checksums", "assertion:01_member.sql", "wiped"
+  std::string name;      ///< stable: "recovery_end", "amcheck", "counts", "page_checksums", "assertion:01_member.sql", "wiped"
   std::string title_zh, title_en;
   CheckResult result = CheckResult::kFailed;
   std::string detail;    ///< what was measured or what is wrong, one line
   double seconds = 0;
   std::string detail_zh; ///< the same in Chinese, where there is one
+};
+
+/// A table (or with an empty `table` a whole database) that is not as the snapshot's sealed counts say.
+struct CountDeviation {
+  enum class Problem {
+    kDatabaseMissing,
+    kFewerRelations,  ///< of the database
+    kTableMissing,
+    kFewerRows,
+    kNotCounted,      ///< the copy refused to count it
+  };
+  Problem problem = Problem::kNotCounted;
+  std::string database, schema, table;  ///< made one line of UTF-8 each
+  std::uint64_t sealed = 0, found = 0;  ///< rows; of kFewerRelations relations
+};
+/// "database_missing", "fewer_relations", "table_missing", "fewer_rows", "not_counted".
+std::string_view count_problem_name(CountDeviation::Problem problem);
+
+/// What was counted in the copy against what the agent sealed when the snapshot began. Names of tables, never a value.
+struct CountComparison {
+  struct Database {
+    std::string name;
+    bool sealed = false;  ///< false: the snapshot has no counts of it
+    std::uint64_t relations_sealed = 0, relations_found = 0;
+    std::uint64_t tables = 0, compared = 0;  ///< tables that the agent saw; those of them that were compared
+    std::uint64_t rows_sealed = 0, rows_found = 0;  ///< of the compared tables whose number of rows was known
+    std::uint64_t deviating = 0;
+  };
+  bool sealed = false;  ///< false: the snapshot holds no counts at all
+  int tolerance_percent = 0;
+  std::vector<Database> databases;
+  std::vector<CountDeviation> deviations;  ///< at most kMaxShown
+  static constexpr std::size_t kMaxShown = 100;
 };
 
 /// The phases of a drill, in order; their sum is the RTO.
@@ -91,6 +124,7 @@ struct DrillResult {
   double rto_target = 0, rpo_target = 0, interval = 0;
 
   std::vector<Check> checks;
+  CountComparison counts;
   IsolationProof isolation;
   WipeProof wipe;
   std::vector<ProvenKey> keys;

@@ -25,6 +25,9 @@ std::string describe(const DrillResult& r, const Published& published) {
   cli::Table checks({"check", "result", "time", ""});
   for (const Check& c : r.checks) checks.add({c.name, std::string(check_result_name(c.result)), fmt::format("{:.1f} s", c.seconds), c.detail});
   if (!r.checks.empty()) out += checks.to_string();
+  for (const CountDeviation& d : r.counts.deviations) {
+    out += fmt::format("deviates   {}{}: {}, sealed {}, found {}\n", d.database, d.table.empty() ? "" : fmt::format(" {}.{}", d.schema, d.table), count_problem_name(d.problem), d.sealed, d.found);
+  }
   if (r.rto) {
     out += "phases    ";
     for (const Phase phase : kPhases) out += fmt::format(" {} {:.1f} s", phase_name(phase), r.seconds(phase));
@@ -33,7 +36,8 @@ std::string describe(const DrillResult& r, const Published& published) {
   if (r.rpo) out += fmt::format("RPO        {} (target {}{})\n", duration(*r.rpo), duration(r.rpo_target), r.rpo_kept() ? "" : ": NOT KEPT");
   if (!published.html_file.empty()) out += fmt::format("report     {}\n", published.html_file);
   for (const std::string& receiver : published.receivers) out += fmt::format("recorded   at {}\n", receiver);
-  return out + (r.passed() ? "PASSED\n" : "FAILED\n");
+  if (!r.passed()) return out + "FAILED\n";
+  return out + (published.problems.empty() ? "PASSED\n" : "PASSED, but not published everywhere: see the errors\n");
 }
 
 Result<int> verify(const std::string& file, bool json) {
@@ -60,14 +64,17 @@ Result<int> drill(const cli::Common& common, DrillOptions& options) {
   for (const Error& problem : published.problems) log::log_error(problem.in("publish the drill"));
   if (common.json) {
     nlohmann::json out = report_json(outcome.result);
-    out["published"] = {{"json", published.json_file}, {"html", published.html_file}, {"receivers", published.receivers}};
+    out["published"] = {{"json", published.json_file}, {"html", published.html_file}, {"receivers", published.receivers}, {"problems", nlohmann::json::array()}};
+    for (const Error& problem : published.problems) out["published"]["problems"].push_back(problem.what);
+    if (outcome.error) out["problem"]["hint"] = outcome.error->hint;
     print(out.dump() + "\n");
     if (outcome.error) return exit_code(outcome.error->code);
   } else {
     print(describe(outcome.result, published));
     if (outcome.error) return *outcome.error;
   }
-  return outcome.result.passed() ? 0 : 1;
+  // Evidence that is missing is a failure of its own.
+  return outcome.result.passed() && published.problems.empty() ? 0 : 1;
 }
 
 }  // namespace

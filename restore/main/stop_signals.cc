@@ -27,6 +27,6 @@ StopSignals::StopSignals() {
   set([](int) { g_raised.store(true, std::memory_order_relaxed); }, static_cast<int>(SA_RESETHAND));
 }
 StopSignals::~StopSignals() { set(SIG_DFL, 0); }
-const std::atomic<bool>& StopSignals::raised() const { return g_raised; }
+std::atomic<bool>& StopSignals::raised() const { return g_raised; }
 
 }  // namespace stele::restore

@@ -12,7 +12,8 @@ class StopSignals {
   ~StopSignals();
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
-  const std::atomic<bool>& raised() const;
+  /// For those who wait; whoever else sets it (a full disk) ends the work in the same way.
+  std::atomic<bool>& raised() const;
 };
 
 }  // namespace stele::restore

@@ -205,7 +205,8 @@ Result<OsUser> choose_user(const std::string& configured, const std::string& dat
                      fmt::format("run PostgreSQL as '{}': only root can change the user", configured),
                      "run as root or as that user, or leave [postgres] user out"};
     }
-    return OsUser{.change = false, .uid = me, .gid = getegid()};
+    STELE_TRY(const auto known, by_id(me));
+    return OsUser{.change = false, .uid = me, .gid = getegid(), .name = known ? known->name : std::to_string(me)};
   }
   std::optional<OsUser> user;
   std::string name = configured;

@@ -53,10 +53,15 @@ bool write_proc(const char* path, const char* text, std::size_t size) {
 bool isolate(const IdentityMap& map) {
   if (unshare(CLONE_NEWNET) != 0) {
     if (errno != EPERM || geteuid() == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return false;
-    if (!write_proc("/proc/self/setgroups", "deny", 4) ||
-        !write_proc("/proc/self/uid_map", map.users.data(), map.users.size()) ||
-        !write_proc("/proc/self/gid_map", map.groups.data(), map.groups.size()))
-      return false;
+    // The maps of a process that may not be dumped (harden_process) belong to root, proc(5); so it may be, for these three
+    // writes.
+    const int dumpable = prctl(PR_GET_DUMPABLE);
+    if (prctl(PR_SET_DUMPABLE, 1) != 0) return false;
+    const bool mapped = write_proc("/proc/self/setgroups", "deny", 4) &&
+                        write_proc("/proc/self/uid_map", map.users.data(), map.users.size()) &&
+                        write_proc("/proc/self/gid_map", map.groups.data(), map.groups.size());
+    if (dumpable == 0) prctl(PR_SET_DUMPABLE, 0);
+    if (!mapped) return false;
   }
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 }

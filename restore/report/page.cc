@@ -5,6 +5,7 @@
 #include "core/config/values.h"
 #include "core/crypto/hash.h"
 #include "restore/report/chart.h"
+#include "restore/report/counts_table.h"
 #include "restore/report/standards.h"
 
 namespace stele::restore {
@@ -164,6 +165,7 @@ class Article {
                           escape_html(zh && !c.detail_zh.empty() ? c.detail_zh : c.detail), show_seconds(c.seconds, language_));
     }
     out_ += "</tbody></table>";
+    out_ += counts_table(r_.counts, language_);
   }
 
   void isolation() {

@@ -14,6 +14,22 @@ constexpr std::string_view kDomain = "stele/drill-report/1";
 json time_or_null(Timestamp t) { return t.is_none() ? json(nullptr) : json(to_iso8601(t)); }
 json number_or_null(const std::optional<double>& value) { return value ? json(*value) : json(nullptr); }
 
+json counts_json(const CountComparison& counts) {
+  json databases = json::array(), deviations = json::array();
+  for (const CountComparison::Database& d : counts.databases) {
+    if (!d.sealed) {
+      databases.push_back({{"database", d.name}, {"sealed", false}});
+      continue;
+    }
+    databases.push_back({{"database", d.name}, {"sealed", true}, {"relations", {{"sealed", d.relations_sealed}, {"found", d.relations_found}}},
+                         {"tables", {{"sealed", d.tables}, {"compared", d.compared}}}, {"rows", {{"sealed", d.rows_sealed}, {"found", d.rows_found}}}, {"deviating", d.deviating}});
+  }
+  for (const CountDeviation& d : counts.deviations) {
+    deviations.push_back({{"database", d.database}, {"schema", d.schema}, {"table", d.table}, {"problem", count_problem_name(d.problem)}, {"sealed", d.sealed}, {"found", d.found}});
+  }
+  return {{"sealed", counts.sealed}, {"tolerance_percent", counts.tolerance_percent}, {"databases", databases}, {"deviations", deviations}};
+}
+
 }  // namespace
 
 json report_json(const DrillResult& r) {
@@ -43,6 +59,7 @@ json report_json(const DrillResult& r) {
   for (const Check& c : r.checks) {
     out["checks"].push_back({{"name", c.name}, {"title", {{"zh", c.title_zh}, {"en", c.title_en}}}, {"result", check_result_name(c.result)}, {"detail", c.detail}, {"seconds", c.seconds}});
   }
+  out["counts"] = counts_json(r.counts);
   json settings = json::object();
   for (const auto& [name, value] : r.isolation.settings) settings[name] = value;
   out["isolation"] = {{"own_network", r.isolation.own_network}, {"interfaces", r.isolation.interfaces}, {"routes", r.isolation.routes}, {"user", r.isolation.user}, {"settings", settings}};

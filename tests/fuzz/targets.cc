@@ -15,6 +15,7 @@
 #include "core/format/landed_frame.h"
 #include "core/format/object_names.h"
 #include "core/format/resealed.h"
+#include "core/format/table_counts.h"
 #include "core/io/journal.h"
 #include "core/io/journal_reader.h"
 #include "core/net/identity.h"
@@ -93,6 +94,14 @@ void record_body(ByteView bytes) {
                        read_and_written<ResealedKeys>(r),     read_and_written<Fact>(r),       read_and_written<StatusMessage>(r),
                        read_and_written<DrillRecord>(r),      read_manifest(r).ok()};
   must(std::count(std::begin(read), std::end(read), true) <= 1, "one body is of one kind");
+}
+
+void table_counts(ByteView bytes) {
+  auto counts = decode_counts({"counts/registry", std::string(as_text(bytes))});
+  if (!counts.ok()) return;
+  const NamedText written = encode_counts(*counts);
+  auto again = decode_counts(written);
+  must(again.ok() && encode_counts(*again).text == written.text, "counts are written as they were read");
 }
 
 void frame(ByteView bytes) {
@@ -320,6 +329,7 @@ std::span<const FuzzTarget> fuzz_targets() {
   static const FuzzTarget all[] = {
       {"record", record, {"enrolment", "withdrawal", "recipients", "branch", "epoch", "fact", "status", "manifest", "enrolment_request", "drill", "resealed"}},
       {"record_body", record_body, {}},
+      {"table_counts", table_counts, {}},
       {"frame", frame, {"frames", "landed"}},
       {"run", run, {"run"}},
       {"pack", pack, {"pack"}},
@@ -343,6 +353,7 @@ std::span<const FuzzTarget> fuzz_targets() {
 std::vector<Bytes> more_seeds(std::string_view target) {
   auto text = [](std::string_view t) { return to_bytes(as_bytes(t)); };
   if (target == "tar") return {tar_seed()};
+  if (target == "table_counts") return {text("relations 152\ntables 40\ntable 2000000 registry member\ntable - odd%20schema a%25b\n")};
   if (target == "journal") return {journal_seed()};
   if (target == "record_body") {
     std::vector<Bytes> out;

@@ -20,10 +20,16 @@ TEST_F(Drill, RestoresChecksMeasuresReportsAndWipes) {
   const Drilled done = drill();
   ASSERT_EQ(done.exit_code, 0) << done.text();
   EXPECT_TRUE(done.report["passed"].get<bool>());
-  for (const char* name : {"recovery_end", "isolation", "amcheck", "page_checksums", "wiped", "assertion:02_member_has_organisation.sql", "assertion:10_age_plausible.sql"}) {
+  for (const char* name : {"recovery_end", "isolation", "amcheck", "counts", "page_checksums", "wiped", "assertion:02_member_has_organisation.sql", "assertion:10_age_plausible.sql"}) {
     EXPECT_EQ(done.result(name), "passed") << name << "\n" << done.text();
   }
   for (const char* phase : {"plan", "fetch", "start", "checks"}) EXPECT_GT(done.report["phase_seconds"][phase].get<double>(), 0) << phase;
+  const auto& counts = done.report["counts"];
+  EXPECT_EQ(counts["tolerance_percent"], 20);
+  EXPECT_EQ(counts["databases"][0]["database"], "postgres");
+  EXPECT_GE(counts["databases"][0]["tables"]["compared"].get<int>(), 3) << counts.dump(1);
+  EXPECT_GE(counts["databases"][0]["relations"]["found"].get<int>(), 5) << counts.dump(1);
+  EXPECT_TRUE(counts["deviations"].empty()) << counts.dump(1);
   EXPECT_GE(done.report["rto_seconds"].get<double>(), done.report["usable_seconds"].get<double>());
   EXPECT_GE(done.report["rpo_seconds"].get<double>(), 0);
   EXPECT_TRUE(done.report["isolation"]["own_network"].get<bool>());

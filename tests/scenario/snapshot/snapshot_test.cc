@@ -207,6 +207,8 @@ TEST_F(SnapshotScenario, ARestoredServerHasEveryRowTablespacesIncludedAndUnlogge
   EXPECT_EQ(snapshot->sealed.tablespaces[0].location, space);
   EXPECT_EQ(snapshot->text("setting/max_connections"), "100");
   EXPECT_EQ(snapshot->text("setting/work_mem"), "7168kB");
+  EXPECT_NE(snapshot->text("counts/postgres").find("public member\n"), std::string::npos)
+      << snapshot->text("counts/postgres");
   EXPECT_NE(snapshot->find("backup_manifest"), nullptr);
   ASSERT_NE(snapshot->find(conf.relative_path().string()), nullptr);
   EXPECT_EQ(as_text(*snapshot->find(conf.relative_path().string())), "# outside\n");

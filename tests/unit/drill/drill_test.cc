@@ -93,7 +93,7 @@ TEST(Metrics, OfADrillThatPassed) {
                            "stele_drill_last_success_timestamp_seconds{site=\"440000\",database=\"registry\"} 1790000095\n", "stele_drill_rto_seconds{site=\"440000\",database=\"registry\"} 85\n",
                            "stele_drill_rpo_seconds{site=\"440000\",database=\"registry\"} 2\n", "stele_drill_phase_seconds{site=\"440000\",database=\"registry\",phase=\"replay\"} 31\n",
                            "stele_drill_rto_target_seconds{site=\"440000\",database=\"registry\"} 14400\n", "stele_drill_rpo_target_seconds{site=\"440000\",database=\"registry\"} 900\n",
-                           "stele_drill_interval_seconds{site=\"440000\",database=\"registry\"} 604800\n", "stele_drill_checks{site=\"440000\",database=\"registry\",result=\"passed\"} 7\n",
+                           "stele_drill_interval_seconds{site=\"440000\",database=\"registry\"} 604800\n", "stele_drill_checks{site=\"440000\",database=\"registry\",result=\"passed\"} 8\n",
                            "stele_drill_checks{site=\"440000\",database=\"registry\",result=\"failed\"} 0\n",
                            "stele_recovery_key_proven_timestamp_seconds{site=\"440000\",database=\"registry\",key=\"440000 drill host\"} 1790000095\n",
                            "stele_recovery_key_newest_epoch_timestamp_seconds{site=\"440000\",database=\"registry\",key=\"440000 drill host\"} 1789999960\n"}) {
@@ -140,8 +140,8 @@ TEST(DrillRecord, TellsWhatTheReportTells) {
   test::SeededRandom random(5);
   const crypto::SigningKey key = crypto::SigningKey::generate(crypto::default_suite(), random);
   DrillResult r = test::sample_drill();
-  r.checks[3].result = CheckResult::kFailed;
-  r.checks[3].detail = "3 rows violate it";
+  r.checks[2].result = r.checks[4].result = CheckResult::kFailed;
+  r.checks[2].detail = "heap table registry.member, block 7: ...";
   Digest hash;
   hash.data[5] = 1;
   auto record = drill_record(r, hash).sign(key);
@@ -152,10 +152,22 @@ TEST(DrillRecord, TellsWhatTheReportTells) {
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(read->outcome, format::DrillOutcomeKind::kFailed);
   EXPECT_EQ(read->rto, 85'000'000u);
-  EXPECT_EQ(read->failed, 1u);
+  EXPECT_EQ(read->failed, 2u);
   EXPECT_EQ(read->report, hash);
-  EXPECT_THAT(read->note, HasSubstr("02_member_has_organisation.sql: 3 rows"));
+  // Receivers must not learn a table's name from it.
+  EXPECT_EQ(read->note, "failed: amcheck, assertion:02_member_has_organisation.sql");
   EXPECT_EQ(to_hex(read->drill.view()), r.id);
+}
+
+TEST(DrillRecord, OfADrillThatDidNotRunHoldsNoWordsOfPrograms) {
+  DrillResult r = test::sample_drill();
+  r.ran = false;
+  r.checks.clear();
+  r.problem = "could not open file \"base/16384/16385\"";
+  r.problem_code = "database";
+  const format::DrillRecord record = drill_record(r, {});
+  EXPECT_EQ(record.outcome, format::DrillOutcomeKind::kDidNotRun);
+  EXPECT_EQ(record.note, "did not run: database");
 }
 
 }  // namespace

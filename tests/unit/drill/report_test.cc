@@ -83,6 +83,21 @@ TEST(Report, SaysWhenATargetIsNotKept) {
   EXPECT_THAT(page, HasSubstr("card over"));
 }
 
+TEST(Report, ShowsCountsByDatabaseAndWhatDeviates) {
+  DrillResult r = test::sample_drill();
+  std::string page = report_page(r, {}, {});
+  for (const char* text : {"2,804,117 / 2,810,004", "152 / 153", "未封存计数", "not sealed"}) EXPECT_THAT(page, HasSubstr(text));
+  EXPECT_THAT(page, Not(HasSubstr("不符的对象")));
+  r.counts.databases[0].deviating = 1;
+  r.counts.deviations = {{CountDeviation::Problem::kFewerRows, "registry", "registry", "member<1>", 2'000'000, 0}};
+  page = report_page(r, {}, {});
+  for (const char* text : {"registry: registry.member&lt;1&gt;", "fewer rows", "行数偏少", "2,000,000"}) EXPECT_THAT(page, HasSubstr(text));
+  const nlohmann::json json = report_json(r)["counts"];
+  EXPECT_EQ(json["deviations"][0]["problem"], "fewer_rows");
+  EXPECT_EQ(json["databases"][0]["rows"]["found"], 2'810'004);
+  EXPECT_EQ(json["databases"][1]["sealed"], false);
+}
+
 TEST(SignedReport, IsBelievedOnlyUnchangedAndFromTheRightHost) {
   const crypto::RestoreHostKey mine = host(1), other = host(2);
   const std::string json = report_json(test::sample_drill()).dump(1) + "\n";

@@ -48,6 +48,11 @@ inline restore::DrillResult sample_drill() {
               {"assertion:05_identity_number_unique.sql", "居民身份证号码无重复", "No identity number twice", CheckResult::kPassed, "no row violates it", 4, "无违反记录"},
               {"page_checksums", "数据页校验和 (pg_checksums)", "Page checksums (pg_checksums)", CheckResult::kPassed, "350341 blocks, 0 bad", 2, "350341 个数据块,0 个错误"},
               {"wiped", "演练副本已清除", "The copy is wiped", CheckResult::kPassed, "1230 files, 3280000000 bytes removed; processes left: 0", 0.4, "已删除 1230 个文件、3280000000 字节;残留进程:0"}};
+  r.checks.insert(r.checks.begin() + 3, {"counts", "表与行数对照备份时的封存值", "Tables and rows against what was sealed with the snapshot", CheckResult::kPassed,
+                                         "1 databases, 41 tables, 2810004 rows counted; 0 deviate; 1 databases not sealed", 6, "1 个数据库、41 张表,共 2810004 行;不符 0 处;1 个数据库未封存计数"});
+  r.counts.sealed = true;
+  r.counts.tolerance_percent = 20;
+  r.counts.databases = {{"registry", true, 152, 153, 41, 41, 2'804'117, 2'810'004, 0}, {"postgres"}};
   r.isolation = {true, "lo", 0, "postgres", {{"archive_mode", "off"}, {"listen_addresses", ""}, {"max_logical_replication_workers", "0"}, {"primary_conninfo", ""}, {"shared_preload_libraries", ""}}};
   r.wipe = {1230, 3'280'000'000, true, 0};
   r.keys.push_back({"440000 drill host", {}, kTime + -Duration(40'000'000)});
