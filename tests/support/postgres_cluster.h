@@ -38,10 +38,10 @@ class PostgresCluster {
 
   /// Starts the server and waits until it answers (or, as a standby without hot_standby, until it replays).
   /// kDatabase with the end of the server's log when it stops by itself; kTimeout after `seconds`.
-  Status start(int seconds = 60);
+  Status start(int seconds = 300);
   /// Starts without waiting.
   Status launch();
-  Status wait_ready(int seconds = 60);
+  Status wait_ready(int seconds = 300);
   /// Asks the server to stop and waits; kTimeout after `seconds`, the server then still runs. Not running: success.
   Status stop(Stop mode = Stop::kFast, int seconds = 60);
   /// SIGKILL to the postmaster and to every process it started, as when the host dies (the page cache survives).

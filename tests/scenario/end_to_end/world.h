@@ -48,7 +48,7 @@ struct World {
   Result<std::int64_t> stop_clients();
   std::int64_t acknowledged() const;
   /// Until the clients had `more` further commits acknowledged.
-  Status wait_progress(std::int64_t more, int seconds = 60);
+  Status wait_progress(std::int64_t more, int seconds = 300);
 
   /// `stele-agent snapshot`, and what it printed.
   Result<std::string> snapshot() { return stele->agent_ok({"snapshot"}); }
