@@ -91,6 +91,7 @@ std::map<std::string, double> status_fields(const AgentView& view, const config:
   f["rto_target_seconds"] = seconds(config.targets.rto);
   f["snapshot_interval_target_seconds"] = seconds(config.targets.snapshot_interval);
   f["window_target_seconds"] = seconds(config.targets.window);
+  f["drill_interval_target_seconds"] = seconds(config.targets.drill_interval);
   f["snapshot_running"] = view.snapshot.running ? 1 : 0;
   f["snapshot_failures"] = view.snapshot.failures;
   f["snapshot_last_success_timestamp_seconds"] = view.snapshot.last_success ? seconds(*view.snapshot.last_success) : 0;
