@@ -21,7 +21,7 @@ const kDrillWords = {passed: "drillPassed", failed: "drillFailed", did_not_run: 
 export const drillWord = (drill, when) => (kDrillWords[drill.outcome] ? t(kDrillWords[drill.outcome], when) : `${drill.outcome} ${when}`);
 /** "RTO 12 s · RPO 1 s", as far as it was measured; over its target it stands out. */
 export function drillMeasured(drill) {
-  const one = (key, value, target) => (value === null ? null : h("span", {class: target !== null && value > target ? "over" : ""}, t(key, shortDuration(value))));
+  const one = (key, value, target) => (value === null ? null : h("span", {class: target !== null && value > target ? "whole over" : "whole"}, t(key, shortDuration(value))));
   const parts = [one("rto", drill.rto, drill.rto_target), one("rpoShort", drill.rpo, drill.rpo_target)].filter((part) => part !== null);
   return parts.length === 2 ? [parts[0], " · ", parts[1]] : parts;
 }
