@@ -43,6 +43,8 @@ const DrillFacts* newest(const DrillLog& log, Timestamp now, Wanted wanted) {
 DrillLog drill_log(std::span<const std::shared_ptr<const HeldDrill>> held, const RestoreHosts& hosts) {
   DrillLog out;
   for (const auto& drill : held) {
+    // No host drilled before 1970: ages are reckoned with these times.
+    if (drill->record.started.micros < 0) continue;
     const std::string key = to_hex(drill->signer).substr(0, kKeyDigits);
     auto listed = hosts.find(drill->signer);
     if (hosts.empty() || listed != hosts.end()) {
