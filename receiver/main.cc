@@ -53,7 +53,7 @@ int look(const config::ReceiverConfig& config, bool as_json, const StatusOptions
   auto asked = ask_receiver(config);
   if (!asked.ok()) return cli::report(kProgram, asked.error(), as_json);
   const nlohmann::json& status = *asked;
-  out = as_json ? status.dump() + "\n" : receiver::status_screen(status, cli::Painter(cli::wants_colour()), options.all ? 0 : cli::terminal_rows());
+  out = as_json ? status.dump() + "\n" : receiver::status_screen(status, cli::Painter(cli::wants_colour()), options.all ? 0 : cli::terminal_rows(), cli::locale_language());
   return status["state"] == "ok" ? 0 : 1;
 }
 

@@ -37,7 +37,7 @@ int look(const config::AgentConfig& config, bool json, std::string& out) {
   if (!answer.ok()) return fail(answer.error(), json);
   const auto status = nlohmann::ordered_json::parse(*answer, nullptr, false);
   if (status.is_discarded()) return fail(Error{ErrorCode::kProtocol, "status: the answer is not JSON", ""}, json);
-  out = json ? status.dump(2) + "\n" : status_text(*answer, cli::Painter(cli::wants_colour()));
+  out = json ? status.dump(2) + "\n" : status_text(*answer, cli::Painter(cli::wants_colour()), cli::locale_language());
   return status.value("state", "") == "ok" ? 0 : 1;
 }
 

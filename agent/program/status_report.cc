@@ -91,6 +91,7 @@ std::map<std::string, double> status_fields(const AgentView& view, const config:
   f["rto_target_seconds"] = seconds(config.targets.rto);
   f["snapshot_interval_target_seconds"] = seconds(config.targets.snapshot_interval);
   f["window_target_seconds"] = seconds(config.targets.window);
+  f["drill_interval_target_seconds"] = seconds(config.targets.drill_interval);
   f["snapshot_running"] = view.snapshot.running ? 1 : 0;
   f["snapshot_failures"] = view.snapshot.failures;
   f["snapshot_last_success_timestamp_seconds"] = view.snapshot.last_success ? seconds(*view.snapshot.last_success) : 0;
@@ -130,55 +131,74 @@ format::StatusMessage status_message(const AgentView& view, const config::AgentC
   return m;
 }
 
-std::vector<Trouble> troubles(const AgentView& view, const config::AgentConfig& config) {
-  std::vector<Trouble> out;
-  auto critical = [&](std::string text) { out.push_back({true, std::move(text)}); };
-  auto warning = [&](std::string text) { out.push_back({false, std::move(text)}); };
-  auto passed = [](Duration d) { return config::format_duration(d); };
-  if (!view.log.streaming) critical("the agent does not stream from the database" + (view.log.last_error.empty() ? "" : ": " + view.log.last_error));
-  if (view.log.degraded) critical("commits are confirmed without the quorum (degraded)");
-  if (view.spool_failed) critical("a write or a sync of the spool failed");
-  if (view.log.spool_full) critical("the spool is full: the source is held back");
-  else if (view.spool_capacity != 0 && view.spool_disk_bytes > view.spool_capacity / 2) {
-    warning(fmt::format("the spool is {} % full", 100 * view.spool_disk_bytes / view.spool_capacity));
+std::vector<Reason> reasons(const AgentView& view, const config::AgentConfig& config) {
+  Reasons out;
+  auto en = [](Duration d) { return config::format_duration(d); };
+  auto zh = [](Duration d) { return config::format_duration_zh(d); };
+  // What a library or a peer said of a failure is quoted as it is.
+  auto with = [](std::string text, std::string_view separator, const std::string& cause) { return cause.empty() ? text : std::move(text) + std::string(separator) + cause; };
+  if (!view.log.streaming) {
+    out.critical("not_streaming", with("the agent does not stream from the database", ": ", view.log.last_error), with("代理没有从数据库接收日志流", "：", view.log.last_error));
+  }
+  if (view.log.degraded) out.critical("degraded", "commits are confirmed without the quorum (degraded)", "提交未经法定数量接收端确认（已降级）");
+  if (view.spool_failed) out.critical("spool_failed", "a write or a sync of the spool failed", "代理缓存写入或落盘失败");
+  if (view.log.spool_full) {
+    out.critical("spool_full", "the spool is full: the source is held back", "代理缓存已满：源端日志被滞留");
+  } else if (view.spool_capacity != 0 && view.spool_disk_bytes > view.spool_capacity / 2) {
+    const std::uint64_t percent = 100 * view.spool_disk_bytes / view.spool_capacity;
+    out.warning("spool", fmt::format("the spool is {} % full", percent), fmt::format("代理缓存已用 {}%", percent));
   }
   const double behind = recovery_point_seconds(view);
   if (config.targets.rpo > Duration(0) && behind > seconds(config.targets.rpo)) {
-    critical(fmt::format("the recovery point is {} ago, the target is {}", passed(Duration(static_cast<std::int64_t>(behind * kMicros))), passed(config.targets.rpo)));
+    const Duration lost(static_cast<std::int64_t>(behind * kMicros));
+    out.critical("rpo", fmt::format("the recovery point is {} ago, the target is {}", en(lost), en(config.targets.rpo)),
+                 fmt::format("恢复点落后 {}，目标为 {}", zh(lost), zh(config.targets.rpo)));
   }
   std::size_t connected = 0;
   for (const UplinkState& u : view.uplinks) {
     connected += u.connected ? 1 : 0;
-    if (u.gap) warning(fmt::format("receiver {} has a gap in the log", u.receiver));
-    if (!u.connected) warning(fmt::format("receiver {} is away{}", u.receiver, u.last_error.empty() ? "" : ": " + u.last_error));
+    if (u.gap) out.warning("receiver_gap", fmt::format("receiver {} has a gap in the log", u.receiver), fmt::format("接收端 {} 的日志有缺口", u.receiver));
+    if (!u.connected) {
+      out.warning("receiver_away", with(fmt::format("receiver {} is away", u.receiver), ": ", u.last_error), with(fmt::format("接收端 {} 未连接", u.receiver), "：", u.last_error));
+    }
   }
   if (connected < static_cast<std::size_t>(std::max(0, config.policy.quorum))) {
-    critical(fmt::format("{} of {} receivers are connected, the quorum is {}", connected, view.uplinks.size(), config.policy.quorum));
+    out.critical("receivers", fmt::format("{} of {} receivers are connected, the quorum is {}", connected, view.uplinks.size(), config.policy.quorum),
+                 fmt::format("已连接 {}/{} 个接收端，法定数量为 {}", connected, view.uplinks.size(), config.policy.quorum));
   }
-  if (view.snapshot.last_error) warning("the last snapshot failed: " + view.snapshot.last_error->to_string());
+  if (view.snapshot.last_error) {
+    const std::string cause = view.snapshot.last_error->to_string();
+    out.warning("snapshot_failed", "the last snapshot failed: " + cause, "最近一次快照失败：" + cause);
+  }
   if (!view.snapshot.last_success) {
-    warning("there is no snapshot yet: nothing can be restored");
+    out.warning("no_snapshot", "there is no snapshot yet: nothing can be restored", "尚无快照：目前无法恢复");
   } else if (config.targets.snapshot_interval > Duration(0) && !view.snapshot.running) {
-    const Duration age = view.now - *view.snapshot.last_success, late = config.targets.snapshot_interval / 10 * 11;
-    if (age > late) out.push_back({age > 2 * config.targets.snapshot_interval, fmt::format("the last snapshot is {} old, one is due every {}", passed(age), passed(config.targets.snapshot_interval))});
+    const Duration age = view.now - *view.snapshot.last_success, interval = config.targets.snapshot_interval;
+    if (age > interval / 10 * 11) {
+      out.add(age > 2 * interval ? Level::kCritical : Level::kWarning, "snapshot_late", fmt::format("the last snapshot is {} old, one is due every {}", en(age), en(interval)),
+              fmt::format("最新快照已有 {}，应每 {} 一次", zh(age), zh(interval)));
+    }
   }
   if (!view.tls.certificate_not_after.is_none()) {
     const Duration left = view.tls.certificate_not_after - view.now;
-    if (left <= Duration(0)) critical("the agent's certificate has expired");
-    else if (left < std::chrono::hours(24 * 30)) out.push_back({left < std::chrono::hours(24 * 7), "the agent's certificate expires in " + passed(left)});
+    if (left <= Duration(0)) {
+      out.critical("agent_certificate", "the agent's certificate has expired", "代理证书已过期");
+    } else if (left < std::chrono::hours(24 * 30)) {
+      out.add(left < std::chrono::hours(24 * 7) ? Level::kCritical : Level::kWarning, "agent_certificate", "the agent's certificate expires in " + en(left),
+              fmt::format("代理证书将在 {}后到期", zh(left)));
+    }
   }
-  std::stable_sort(out.begin(), out.end(), [](const Trouble& a, const Trouble& b) { return a.critical && !b.critical; });
-  return out;
+  return out.worst_first();
 }
 
 std::string status_json(const AgentView& view, const config::AgentConfig& config) {
   const format::StatusMessage message = status_message(view, config);
   nlohmann::ordered_json out;
   out["database"] = config.name.to_string();
-  const std::vector<Trouble> wrong = troubles(view, config);
-  out["state"] = wrong.empty() ? "ok" : wrong.front().critical ? "critical" : "warning";
+  const std::vector<Reason> wrong = reasons(view, config);
+  out["state"] = level_word(worst(wrong));
   out["reasons"] = nlohmann::ordered_json::array();
-  for (const Trouble& t : wrong) out["reasons"].push_back({{"level", t.critical ? "critical" : "warning"}, {"en", t.text}});
+  for (const Reason& r : wrong) out["reasons"].push_back({{"level", level_word(r.level)}, {"code", r.code}, {"en", r.en}, {"zh", r.zh}});
   out["stream"] = view.log.stream.hex();
   out["generation"] = view.generation.value;
   out["time"] = to_iso8601(view.now);
@@ -210,7 +230,7 @@ std::string status_json(const AgentView& view, const config::AgentConfig& config
   return out.dump(2);
 }
 
-std::string status_text(const std::string& json, const cli::Painter& paint) {
+std::string status_text(const std::string& json, const cli::Painter& paint, std::string_view language) {
   const auto in = nlohmann::json::parse(json, nullptr, false);
   if (in.is_discarded()) return json;
   std::string out;
@@ -218,7 +238,7 @@ std::string status_text(const std::string& json, const cli::Painter& paint) {
   auto line = [&](std::string_view name, const std::string& value) { out += paint(cli::Paint::kDim, fmt::format("{:<16}", name)) + " " + cli::printable(value) + "\n"; };
   const std::string state = in["state"];
   out += paint(cli::Paint::kBold, in["database"].get<std::string>()) + "  " + paint(colour(state), state) + "  " + in["time"].get<std::string>() + "\n";
-  for (const auto& r : in["reasons"]) out += "  " + paint(colour(r["level"]), cli::printable(r["en"].get<std::string>())) + "\n";
+  for (const auto& r : in["reasons"]) out += "  " + paint(colour(r["level"]), cli::printable(r[std::string(language)].get<std::string>())) + "\n";
   line("source", fmt::format("{}, timeline {}, {}", in["host"].get<std::string>(), in["timeline"].get<int>(),
                              in["streaming"].get<bool>() ? "streaming" : "NOT STREAMING: " + in["last_error"].get<std::string>()));
   line("log", fmt::format("server at {}, sealed to {}, confirmed to {}", in["server_end"].get<std::string>(),

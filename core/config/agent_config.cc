@@ -198,6 +198,7 @@ AgentConfig read_agent(TableReader root) {
   out.targets.snapshot_interval =
       targets.duration("snapshot_interval", "0s", Duration(0), kYear, "Longest time between two snapshots.");
   out.targets.window = targets.duration("window", "0s", Duration(0), 20 * kYear, "How far back a restore must reach.");
+  out.targets.drill_interval = targets.duration("drill_interval", "0s", Duration(0), kYear, "Longest time between two restore drills.");
   out.metrics = read_metrics(root.table("metrics", "The page for Prometheus."), "127.0.0.1:9551");
   out.log = read_log(root.table("log", "The program's log."), "stele-agent");
   TableReader status = root.table("status", "The signed status message to the receivers.");

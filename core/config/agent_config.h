@@ -95,6 +95,7 @@ struct AgentConfig {
     Duration rto{};
     Duration snapshot_interval{};
     Duration window{};
+    Duration drill_interval{};
   } targets;
 
   MetricsConfig metrics;

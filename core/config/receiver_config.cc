@@ -68,6 +68,29 @@ std::vector<SiteConfig> read_sites(TableReader& root, const std::vector<Authorit
   return out;
 }
 
+std::vector<AuthorityConfig> read_keys(TableReader& root, const std::string& table_name, std::size_t at_least, const std::string& help) {
+  std::vector<AuthorityConfig> out;
+  std::set<std::string> labels;
+  for (TableReader& table : root.tables(table_name, at_least, help)) {
+    AuthorityConfig key;
+    key.label = table.string("label", kRequired, "A name for it in this file and in messages.");
+    const std::string text = table.string(
+        "public_key", kRequired, "Its public key: 64 hexadecimal digits, or the path of a file that holds them.");
+    if (is_key_in_hex(text)) {
+      key.public_key = from_hex(text).value();
+    } else if (!text.empty()) {
+      key.path = table.path_of(text);
+    }
+    if (!table.describing() && !key.label.empty()) {
+      if (auto good = check_label(key.label); !good.ok()) table.fail("label", good.error().what);
+      if (!labels.insert(key.label).second)
+        table.fail("label", fmt::format("the {} \"{}\" is listed twice", table_name, key.label));
+    }
+    out.push_back(std::move(key));
+  }
+  return out;
+}
+
 bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
 
 ReceiverConfig::Page read_page(TableReader table) {
@@ -115,6 +138,7 @@ ReceiverConfig read_receiver(TableReader root) {
       catalog.path("directory", "", "Where it is; \"\": the directory \"catalog\" beside the store directory.");
   if (out.catalog_directory.empty()) out.catalog_directory = out.store.directory.parent_path() / "catalog";
   out.authorities = read_authorities(root, 1);
+  out.restore_hosts = read_keys(root, "restore_host", 0, "A restore host whose drills count. None listed: every host that an operator's certificate lets append them.");
   out.sites = read_sites(root, out.authorities);
   out.metrics = read_metrics(root.table("metrics", "The page for Prometheus."), "127.0.0.1:9552");
   out.page = read_page(root.table("page", "The page for people: every site at a glance, read-only."));
@@ -125,34 +149,14 @@ ReceiverConfig read_receiver(TableReader root) {
 }  // namespace
 
 std::vector<AuthorityConfig> read_authorities(TableReader& root, std::size_t at_least) {
-  std::vector<AuthorityConfig> out;
-  std::set<std::string> labels;
-  for (TableReader& table :
-       root.tables("authority", at_least, "An authority whose signatures count; its secret half is kept offline.")) {
-    AuthorityConfig authority;
-    authority.label = table.string("label", kRequired, "A name for it in this file and in messages.");
-    const std::string text = table.string(
-        "public_key", kRequired, "Its public key: 64 hexadecimal digits, or the path of a file that holds them.");
-    if (is_key_in_hex(text)) {
-      authority.public_key = from_hex(text).value();
-    } else if (!text.empty()) {
-      authority.path = table.path_of(text);
-    }
-    if (!table.describing() && !authority.label.empty()) {
-      if (auto good = check_label(authority.label); !good.ok()) table.fail("label", good.error().what);
-      if (!labels.insert(authority.label).second)
-        table.fail("label", fmt::format("the authority \"{}\" is listed twice", authority.label));
-    }
-    out.push_back(std::move(authority));
-  }
-  return out;
+  return read_keys(root, "authority", at_least, "An authority whose signatures count; its secret half is kept offline.");
 }
 
 Result<std::string> load_authority_text(const AuthorityConfig& authority) {
   if (authority.path.empty()) return to_hex(authority.public_key);
   errno = 0;
   std::ifstream in(authority.path);
-  if (!in) return system_error("read authority key", authority.path.string(), errno != 0 ? errno : EIO);
+  if (!in) return system_error("read public key", authority.path.string(), errno != 0 ? errno : EIO);
   // Bounded: the path may name anything.
   std::string text(4096, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));

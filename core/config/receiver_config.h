@@ -10,7 +10,7 @@
 
 namespace stele::config {
 
-/// An authority whose enrolments count: the public half of the key that `stele-restore keygen` made.
+/// A public key that counts, made by `stele-restore keygen`: an authority's, or (in receiver.toml) a restore host's.
 struct AuthorityConfig {
   std::string label;
   Bytes public_key;            ///< when the key is in the configuration itself
@@ -59,6 +59,7 @@ struct ReceiverConfig {
   } seal;
 
   std::vector<AuthorityConfig> authorities;
+  std::vector<AuthorityConfig> restore_hosts;  ///< whose drills count; none: every operator's host
   std::vector<SiteConfig> sites;
   std::filesystem::path catalog_directory;  ///< default: "catalog" beside the store directory
   /// What status and page remember (receiver/status/HISTORY.md); statistics only, nothing depends on it.
@@ -86,8 +87,8 @@ std::vector<KeyDescription> describe_receiver_config();
 
 /// [[authority]] tables, shared with restore.toml.
 std::vector<AuthorityConfig> read_authorities(TableReader& root, std::size_t at_least);
-/// An authority's public key as text without white space: hexadecimal where it stands in the configuration, else what its file holds.
-/// For crypto::read_authority_key.
+/// The public key as text without white space: hexadecimal where it stands in the configuration, else what its file holds. For
+/// crypto::read_authority_key and crypto::read_restore_host_key.
 Result<std::string> load_authority_text(const AuthorityConfig& authority);
 
 }  // namespace stele::config

@@ -22,6 +22,8 @@ class Painter {
 
 /// True when standard output is a terminal that takes colour, and NO_COLOR is not set (no-color.org).
 bool wants_colour();
+/// "zh" where the locale (LC_ALL, LC_MESSAGES, LANG) is Chinese, else "en": the language of reasons on the screen.
+std::string_view locale_language();
 /// Lines of the terminal on standard output; 0 when it is none.
 std::size_t terminal_rows();
 

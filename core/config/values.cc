@@ -140,6 +140,15 @@ std::string format_duration(Duration duration) {
   return fmt::format("{}d {}h", seconds / 86'400, seconds % 86'400 / 3600);
 }
 
+std::string format_duration_zh(Duration duration) {
+  const std::int64_t s = duration.count() / 1'000'000 + duration.count() % 1'000'000 / 500'000;  // any duration, without overflow
+  auto two = [](std::int64_t a, const char* unit, std::int64_t b, const char* lesser) { return b == 0 ? fmt::format("{} {}", a, unit) : fmt::format("{} {} {} {}", a, unit, b, lesser); };
+  if (s < 60) return fmt::format("{} 秒", s);
+  if (s < 3600) return two(s / 60, "分", s % 60, "秒");
+  if (s < 86'400) return two(s / 3600, "小时", s / 60 % 60, "分");
+  return two(s / 86'400, "天", s / 3600 % 24, "小时");
+}
+
 std::string Endpoint::to_string() const {
   return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
 }

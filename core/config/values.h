@@ -30,6 +30,8 @@ std::string format_bytes(std::uint64_t bytes);
 std::string format_rate(double bytes_per_second);
 /// "1h 30m", "4.2 s", "12 ms", for people: two units at most.
 std::string format_duration(Duration duration);
+/// The same for Chinese sentences, in whole seconds and two units at most: "3 天 4 小时".
+std::string format_duration_zh(Duration duration);
 
 /// A network address "host:port" or "[ipv6]:port".
 struct Endpoint {

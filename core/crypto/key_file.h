@@ -126,6 +126,8 @@ Result<VerifyKey> as_verify_key(const PublicKeyLine& line);
 
 /// An authority's public key as an operator may write it: 64 hexadecimal digits (suite 1), or the whole public line. kConfig otherwise.
 Result<VerifyKey> read_authority_key(std::string_view text);
+/// The same for a restore host's.
+Result<VerifyKey> read_restore_host_key(std::string_view text);
 
 /// kConfig when others than the owner may read or write the file; `mode` is st_mode, `path` is for the message.
 Status check_key_file_mode(std::uint32_t mode, std::string_view path);

@@ -17,6 +17,15 @@ Error other_sort(const PublicKeyLine& line, std::string_view wanted) {
                ""};
 }
 
+Result<VerifyKey> read_verify_key(std::string_view text, KeyKind kind, const char* wrong, const char* hint) {
+  if (auto hex = from_hex(text); hex.ok()) {
+    if (auto key = VerifyKey::from(default_suite(), *hex); key.ok()) return key;
+  }
+  auto line = decode_public_key(text);
+  if (!line.ok() || line->kind != kind) return Error{ErrorCode::kConfig, wrong, hint};
+  return as_verify_key(*line);
+}
+
 }  // namespace
 
 PublicKeyLine public_line_of(const RecoveryKey& key) {
@@ -76,21 +85,19 @@ Result<RecipientKey> as_recipient(const PublicKeyLine& line) {
   return RecipientKey::from(*line.suite, line.public_key);
 }
 
-Result<VerifyKey> read_authority_key(std::string_view text) {
-  if (auto hex = from_hex(text); hex.ok()) {
-    if (auto key = VerifyKey::from(default_suite(), *hex); key.ok()) return key;
-  }
-  auto line = decode_public_key(text);
-  if (!line.ok() || line->kind != KeyKind::kAuthority) {
-    return Error{ErrorCode::kConfig, "not an authority's public key: expected 64 hexadecimal digits or a line stele-authority-public:...",
-                 "use authority.pub, which stele-restore keygen made"};
-  }
-  return as_verify_key(*line);
-}
-
 Result<VerifyKey> as_verify_key(const PublicKeyLine& line) {
   if (is_recipient(line.kind)) return other_sort(line, "authority, agent, receiver or restore-host");
   return VerifyKey::from(*line.suite, line.public_key);
+}
+
+Result<VerifyKey> read_authority_key(std::string_view text) {
+  return read_verify_key(text, KeyKind::kAuthority, "not an authority's public key: expected 64 hexadecimal digits or a line stele-authority-public:...",
+                         "use authority.pub, which stele-restore keygen made");
+}
+
+Result<VerifyKey> read_restore_host_key(std::string_view text) {
+  return read_verify_key(text, KeyKind::kRestoreHost, "not a restore host's public key: expected 64 hexadecimal digits or a line stele-restore-host-public:...",
+                         "use restore-host.pub, which stele-restore keygen --restore-host made");
 }
 
 }  // namespace stele::crypto

@@ -58,6 +58,7 @@ constexpr StatusMetric kMetrics[] = {
     {"snapshot_interval_target_seconds", "snapshot_interval_target_seconds", G, "seconds", nullptr, true,
      "Configured target for the time between snapshots; 0: none"},
     {"window_target_seconds", "window_target_seconds", G, "seconds", nullptr, true, "Configured target for the recoverable window; 0: none"},
+    {"drill_interval_target_seconds", "drill_interval_target_seconds", G, "seconds", nullptr, true, "Configured target for the time between restore drills; 0: none"},
     // Snapshots.
     {"snapshot_running", "snapshot_running", G, "", nullptr, false, "1 while a snapshot is being taken"},
     {"snapshot_failures", "snapshot_failures", G, "", nullptr, false, "Failed tries since the last snapshot that succeeded"},

@@ -73,7 +73,7 @@ class Catalog {
   Result<std::vector<ChunkPlace>> chunk_places(const DatabaseName& database, const ChunkName& name);
   Status visit_runs(const DatabaseName& database, const std::function<void(const RunEntry&)>& visit);
   Result<std::vector<SnapshotEntry>> snapshots(const DatabaseName& database);
-  /// Stored bytes of every record (enrolment, withdrawal, recipients, branch, epoch, fact) by object name.
+  /// Stored bytes of every record (CATALOG.md, `t`) by object name.
   Result<std::vector<std::pair<std::string, Bytes>>> records(const DatabaseName& database);
   /// Every key and value, for comparison.
   Result<std::map<std::string, std::string>> dump();

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "core/crypto/suite.h"
-#include "core/format/drill_record.h"
 #include "core/format/object_names.h"
 #include "core/format/resealed.h"
 
@@ -25,6 +24,8 @@ const format::RecipientList* newest_of(const std::map<Digest, format::RecipientL
   }
   return newest;
 }
+
+constexpr std::size_t kMostDrills = 1'000;
 
 constexpr std::string_view kEnrolHint = "enrol the agent: `stele-agent enroll`, then `stele-restore enroll` with the authority key";
 
@@ -109,6 +110,7 @@ Result<RecordVerdict> TrustBook::judge_as(const SignedRecord& record, bool store
     if (record.bytes.size() > format::kMaxDrillRecordBytes) return Error{ErrorCode::kProtocol, "a drill record over the limit", ""};
     STELE_CHECK(format::verify_own_signature(record));
     out.object_name = format::drill_name(database_, drill.finished, id);
+    out.known = std::any_of(drills_.begin(), drills_.end(), [&](const auto& held) { return held->id == id; });
     return out;
   }
   if (record.kind == format::RecordKind::kResealedKeys) {
@@ -194,8 +196,11 @@ Result<RecordVerdict> TrustBook::judge_as(const SignedRecord& record, bool store
 Status TrustBook::add(const SignedRecord& record) {
   STELE_TRY(RecordVerdict verdict, judge_as(record, true));
   if (verdict.known) return {};
-  // What a restore host says of itself changes nothing here.
-  if (record.kind == format::RecordKind::kDrill) return {};
+  if (record.kind == format::RecordKind::kDrill) {
+    STELE_TRY(format::DrillRecord drill, format::DrillRecord::read(record));
+    add_drill(record, std::move(drill));
+    return {};
+  }
   const Digest id = record.id();
   if (record.kind == format::RecordKind::kResealedKeys) {
     known_appended_.emplace(id, verdict.object_name);
@@ -244,6 +249,13 @@ Status TrustBook::add(const SignedRecord& record) {
     }
   }
   return {};
+}
+
+void TrustBook::add_drill(const SignedRecord& record, format::DrillRecord drill) {
+  auto held = std::make_shared<const HeldDrill>(HeldDrill{record.id(), std::move(drill), record.signer});
+  auto later = [](const auto& a, const auto& b) { return a->record.finished < b->record.finished; };
+  drills_.insert(std::upper_bound(drills_.begin(), drills_.end(), held, later), held);
+  if (drills_.size() > kMostDrills) drills_.erase(drills_.begin());
 }
 
 Result<const crypto::VerifyKey*> TrustBook::key_for_stored(const EpochId& epoch) const {

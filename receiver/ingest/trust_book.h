@@ -1,11 +1,13 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "core/format/branch.h"
+#include "core/format/drill_record.h"
 #include "core/format/epoch.h"
 #include "core/format/fact.h"
 #include "core/format/frame.h"
@@ -19,6 +21,14 @@ struct RecordVerdict {
   bool known = false;       ///< it is held already
   /// An epoch whose recipients are not those of the newest list: kept, but somebody must look. Empty: all is well.
   std::string alarm;
+};
+
+/// A drill's record. Its signature is of the key that it names, and an operator of the site brought it: whether that key is a restore
+/// host's, the reader must know.
+struct HeldDrill {
+  Digest id;
+  format::DrillRecord record;
+  Bytes signer;
 };
 
 /// The signed records of one database: who may write it, to whom it is sealed, which branches and epochs there are. Decides what may be
@@ -52,6 +62,8 @@ class TrustBook {
   /// What is wrong with the recipients of the newest epoch, as of now; empty: nothing, or there is no epoch.
   std::string newest_epoch_alarm() const;
   const std::vector<format::Fact>& facts() const { return facts_; }
+  /// The newest thousand by their end, oldest first. Nothing here depends on them.
+  const std::vector<std::shared_ptr<const HeldDrill>>& drills() const { return drills_; }
   std::size_t enrolments() const { return enrolments_.size(); }
   std::size_t withdrawals() const { return withdrawals_.size(); }
   std::size_t epochs() const { return epochs_.size(); }
@@ -71,6 +83,7 @@ class TrustBook {
   Status check_database(const format::SignedRecord& record, const DatabaseName& named) const;
   Result<const Enrolled*> current() const;
   Result<const Enrolled*> enrolment_for(const Digest& id, const format::SignedRecord& record, bool stored) const;
+  void add_drill(const format::SignedRecord& record, format::DrillRecord drill);
   std::string recipients_alarm(const format::EpochRecord& epoch) const;
 
   DatabaseName database_;
@@ -82,6 +95,7 @@ class TrustBook {
   std::map<EpochId, Epoch> epochs_;
   std::map<Digest, std::string> known_appended_;  ///< facts and resealed keys
   std::vector<format::Fact> facts_;
+  std::vector<std::shared_ptr<const HeldDrill>> drills_;
 };
 
 }  // namespace stele::receiver

@@ -87,6 +87,8 @@ std::vector<CheckLine> check_receiver(const config::ReceiverConfig& config) {
   check_tls(config, out);
   if (auto sites = load_sites(config); !sites.ok()) out.push_back(failed("authorities", sites.error()));
   else out.push_back({Verdict::kOk, "authorities", fmt::format("{} keys read", config.authorities.size()), ""});
+  if (auto hosts = load_restore_hosts(config); !hosts.ok()) out.push_back(failed("restore hosts", hosts.error()));
+  else out.push_back({Verdict::kOk, "restore hosts", hosts->empty() ? "none is listed: drills of every operator's host count" : fmt::format("{} keys read", hosts->size()), ""});
   io::PosixFileSystem fs;
   crypto::SodiumRandom random;
   auto key = load_signing_key(fs, random, config, false);

@@ -59,6 +59,7 @@ class Program {
       return Error{ErrorCode::kConfig, fmt::format("{}: the certificate is for {}, expected stele:receiver:{}", config_.tls.certificate.string(), own.to_string(), config_.name),
                    "name in receiver.toml and the certificate's URI must agree"};
     }
+    STELE_TRY(restore_hosts_, load_restore_hosts(config_));
     STELE_TRY(parts_, open_store_parts(config_, metrics_));
     return {};
   }
@@ -71,7 +72,7 @@ class Program {
     SealThread sealing(keeper);
     watch_ = std::make_unique<FleetWatch>(keeper, *parts_->catalog, watch_options());
     if (Status kept = watch_->load(clock_.now()); !kept.ok()) log::log_error(kept.error());
-    StatusThread watching(*watch_, clock_, [this] { set_window_gauges(); });
+    StatusThread watching(*watch_, clock_, [this] { set_watch_gauges(); });
     auto packs = std::make_unique<PackQueue>(keeper);
     asio::thread_pool workers(kWorkers);
     SessionContext context{keeper, *packs, writers_, metrics_, parts_->clock, workers, config_.name};
@@ -145,6 +146,7 @@ class Program {
       out.titles[site.name] = site.title;
       out.limits[site.name] = site.limits.stored_bytes;
     }
+    out.restore_hosts = restore_hosts_;
     out.history_directory = config_.history_directory().string();
     out.connected = [this](const DatabaseName& d) { return writers_.connected(d); };
     out.tls_dates = [this](ReceiverStatus& r) {
@@ -181,9 +183,12 @@ class Program {
     return {};
   }
 
-  void set_window_gauges() {
+  void set_watch_gauges() {
     for (const DatabaseStatus& d : watch_->status(clock_.now()).databases) {
       if (auto span = window_span(d)) metrics_.window(d.name, span->earliest, span->latest, span->open_gaps);
+      ReceiverMetrics::Drill drill;
+      if (d.drill) drill = {d.drill->finished, d.drill_passed, d.drill->passed(), d.drill->rto_seconds, d.drill->rpo_seconds, d.drill->rto_target_seconds, d.drill->rpo_target_seconds};
+      metrics_.drill(d.name, drill);
     }
   }
 
@@ -228,6 +233,7 @@ class Program {
   std::atomic<bool> stopping_{false};
   WriterRegistry writers_;
   std::shared_ptr<net::TlsContext> tls_;
+  RestoreHosts restore_hosts_;
   std::unique_ptr<StoreParts> parts_;
   std::unique_ptr<FleetWatch> watch_;
   net::SharedBody metrics_text_{[this] { return registry_.render(); }};

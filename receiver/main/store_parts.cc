@@ -49,6 +49,17 @@ Result<std::vector<KeeperOptions::Site>> load_sites(const config::ReceiverConfig
   return out;
 }
 
+Result<RestoreHosts> load_restore_hosts(const config::ReceiverConfig& config) {
+  RestoreHosts out;
+  for (const config::AuthorityConfig& host : config.restore_hosts) {
+    STELE_TRY(const std::string text, config::load_authority_text(host));
+    auto key = crypto::read_restore_host_key(text);
+    if (!key.ok()) return key.error().in("restore host " + host.label);
+    out.emplace(to_bytes(key->bytes()), host.label);
+  }
+  return out;
+}
+
 Result<std::unique_ptr<StoreParts>> open_store_parts(const config::ReceiverConfig& config, ReceiverMetrics& metrics) {
   auto parts = std::make_unique<StoreParts>();
   parts->metrics = &metrics;

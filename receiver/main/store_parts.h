@@ -8,6 +8,7 @@
 #include "core/store/local_store.h"
 #include "receiver/catalog/rocks.h"
 #include "receiver/ingest/keeper.h"
+#include "receiver/status/drills.h"
 
 namespace stele::receiver {
 
@@ -28,5 +29,7 @@ Result<std::unique_ptr<StoreParts>> open_store_parts(const config::ReceiverConfi
 /// Without keeper and journal: `reindex` and `check`.
 Result<crypto::SigningKey> load_signing_key(io::FileSystem& fs, RandomSource& random, const config::ReceiverConfig& config, bool create);
 Result<std::vector<KeeperOptions::Site>> load_sites(const config::ReceiverConfig& config);
+/// The restore hosts whose drills count; empty: every one's.
+Result<RestoreHosts> load_restore_hosts(const config::ReceiverConfig& config);
 
 }  // namespace stele::receiver

@@ -72,6 +72,13 @@ ReceiverMetrics::ReceiverMetrics(metrics::MetricRegistry& r) : registry_(&r), st
   earliest_ = r.gauges(def("window_earliest_timestamp_seconds", "The earliest moment that can be restored; absent: none can", "seconds", kDatabase));
   latest_ = r.gauges(def("window_latest_timestamp_seconds", "The latest moment that can be restored; absent: none can", "seconds", kDatabase));
   open_gaps_ = r.gauges(def("window_open_gaps", "Holes in the log that no newer snapshot has made harmless", "", kDatabase));
+  drill_time_ = r.gauges(def("drill_last_timestamp_seconds", "When the last drill whose record is held ended; absent: there is none", "seconds", kDatabase));
+  drill_passed_time_ = r.gauges(def("drill_last_success_timestamp_seconds", "When the last drill that passed ended; absent: there is none", "seconds", kDatabase));
+  drill_passed_ = r.gauges(def("drill_passed", "1 when the last drill passed, 0 when it failed or did not run", "", kDatabase));
+  drill_rto_ = r.gauges(def("drill_rto_seconds", "Time to a checked database in the last drill; absent: not measured", "seconds", kDatabase));
+  drill_rpo_ = r.gauges(def("drill_rpo_seconds", "How much of the newest commits the last drill's database lacked, in time; absent: not measured", "seconds", kDatabase));
+  drill_rto_target_ = r.gauges(def("drill_rto_target_seconds", "What the last drill's RTO was measured by; absent: nothing", "seconds", kDatabase));
+  drill_rpo_target_ = r.gauges(def("drill_rpo_target_seconds", "What the last drill's RPO was measured by; absent: nothing", "seconds", kDatabase));
   auto entries = def("ledger_entries", "Entries of the database's ledger, by kind", "", kLedger);
   auto newest = def("ledger_last_timestamp_seconds", "When the newest entry of the kind was made", "seconds", kLedger);
   entries.max_series = newest.max_series = metrics::kMaxDatabases * kLedgerKinds;
@@ -125,6 +132,19 @@ void ReceiverMetrics::window(const DatabaseName& d, Timestamp earliest, Timestam
   show(earliest_, earliest);
   show(latest_, latest);
   open_gaps_.with(labels).set(static_cast<double>(open_gaps));
+}
+
+void ReceiverMetrics::drill(const DatabaseName& d, const Drill& drill) const {
+  const std::vector<std::string> labels = {d.site, d.database};
+  auto show = [&](const metrics::Labelled<metrics::Gauge>& gauge, std::optional<double> value) { value ? gauge.with(labels).set(*value) : gauge.remove(labels); };
+  auto moment = [](Timestamp t) { return t.is_none() ? std::nullopt : std::optional(seconds(t)); };
+  show(drill_time_, moment(drill.last));
+  show(drill_passed_time_, moment(drill.last_passed));
+  show(drill_passed_, drill.last.is_none() ? std::nullopt : std::optional(drill.passed ? 1.0 : 0.0));
+  show(drill_rto_, drill.rto);
+  show(drill_rpo_, drill.rpo);
+  show(drill_rto_target_, drill.rto_target);
+  show(drill_rpo_target_, drill.rpo_target);
 }
 
 void ReceiverMetrics::site(const std::string& name, std::uint64_t stored_bytes, std::uint64_t limit_bytes) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "core/base/identity.h"
@@ -31,6 +32,13 @@ class ReceiverMetrics {
   void ledger(const DatabaseName& database, std::string_view kind, std::size_t entries, Timestamp newest) const;
   /// The restorable window (core/recovery): none: nothing can be restored.
   void window(const DatabaseName& database, Timestamp earliest, Timestamp latest, std::size_t open_gaps) const;
+  /// The last drill. Values that are absent vanish.
+  struct Drill {
+    Timestamp last, last_passed;  ///< none: there is none
+    bool passed = false;
+    std::optional<double> rto, rpo, rto_target, rpo_target;  ///< seconds
+  };
+  void drill(const DatabaseName& database, const Drill& drill) const;
   void protected_since(const DatabaseName& database, Timestamp first_branch) const;
   void site(const std::string& name, std::uint64_t stored_bytes, std::uint64_t limit_bytes) const;
   void refused(ErrorCode reason) const { refused_.with({std::string(error_name(reason))}).inc(); }
@@ -48,7 +56,7 @@ class ReceiverMetrics {
       superseded_;
   metrics::Labelled<metrics::Gauge> durable_, durable_time_, open_runs_, open_bytes_, generation_, mismatch_, epochs_, connected_, status_time_, clock_,
       snapshots_held_, snapshot_time_, snapshot_damage_, protected_since_, ledger_entries_, ledger_time_, earliest_, latest_, open_gaps_, site_stored_,
-      site_limit_;
+      site_limit_, drill_time_, drill_passed_time_, drill_passed_, drill_rto_, drill_rpo_, drill_rto_target_, drill_rpo_target_;
 };
 
 }  // namespace stele::receiver

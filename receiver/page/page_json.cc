@@ -43,7 +43,10 @@ json short_json(const DatabaseStatus& d) {
     out["rpo_target"] = or_null(d.agent->rpo_target);
     out["certificate"] = epoch(d.agent->certificate_not_after);
   }
-  if (d.drill) out["drill"] = {{"at", epoch(d.drill->finished)}, {"passed", d.drill->passed}, {"rto", or_null(d.drill->rto_seconds)}, {"rpo", or_null(d.drill->rpo_seconds)}};
+  if (d.drill) {
+    out["drill"] = {{"at", epoch(d.drill->finished)}, {"outcome", format::drill_outcome_name(d.drill->outcome)}, {"rto", or_null(d.drill->rto_seconds)},
+                    {"rto_target", or_null(d.drill->rto_target_seconds)}, {"rpo", or_null(d.drill->rpo_seconds)}, {"rpo_target", or_null(d.drill->rpo_target_seconds)}};
+  }
   return out;
 }
 
@@ -112,6 +115,8 @@ std::string page_database(FleetWatch& watch, const DatabaseStatus& d, Timestamp 
   out["full"] = database_json(d);
   // The age of what is lost is the browser's to reckon; see recovery_point_seconds.
   out["full"].erase("recovery_point_seconds");
+  json& drills = out["full"]["drills"];
+  if (drills.size() > kMaxMarks) drills.erase(drills.begin(), drills.end() - kMaxMarks);
   const auto points = watch.rpo_series(d.name, now + (-kChartSpan), now, kChartPoints);
   json times = json::array();
   for (const RpoHistory::Point& p : points) times.push_back(epoch(p.time));

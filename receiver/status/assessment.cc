@@ -86,15 +86,19 @@ void add_ledger(DatabaseAssessment& a, const json& database, Timestamp from, Tim
     if (at >= from && at < to) a.ledger.push_back({at, f.value("kind", ""), f.value("note", "")});
   }
   std::sort(a.ledger.begin(), a.ledger.end(), [](const auto& x, const auto& y) { return x.time < y.time; });
-  // Every drill's record where the receiver tells them all, else the last one.
-  json drills = database.value("drills", json::array());
-  if (drills.empty() && database.value("drill", json()).is_object()) drills.push_back(database["drill"]);
-  for (const json& d : drills) {
+}
+
+void add_drills(DatabaseAssessment& a, const json& database, Timestamp from, Timestamp to) {
+  for (const json& d : database.at("drills")) {
     const Timestamp at = time_of(d, "finished");
     if (at < from || at >= to) continue;
-    ++a.drills;
-    a.drills_passed += d.value("passed", false) ? 1 : 0;
+    DatabaseAssessment::Drill drill{at, d.at("outcome").get<std::string>(), d.value("host", ""), d.value("note", ""), number_of(d, "rto_seconds"), number_of(d, "rto_target_seconds"),
+                                    number_of(d, "rpo_seconds"), number_of(d, "rpo_target_seconds")};
+    if (drill.outcome == "passed") ++a.drills_passed;
+    if (drill.outcome == "failed") ++a.drills_failed;
+    a.drills.push_back(std::move(drill));
   }
+  std::stable_sort(a.drills.begin(), a.drills.end(), [](const auto& x, const auto& y) { return x.finished < y.finished; });
 }
 
 /// Pairs begins with ends. A begin that repeats (the receiver was started again) leaves the earlier one without an end.
@@ -148,6 +152,7 @@ Result<Assessment> assess(const json& status, const std::vector<HourRow>& hours,
       add_hours(a, hours_of[a.name]);
       add_snapshots(a, d, from, to);
       add_ledger(a, d, from, to);
+      add_drills(a, d, from, to);
       add_incidents(a, incidents_of[a.name], from, to);
       out.databases.push_back(std::move(a));
     }
@@ -178,6 +183,11 @@ std::pair<std::string, std::string> reason_name(const std::string& code) {
       {"agent_certificate", {"agent's certificate ends", "代理证书到期"}},
       {"drill_failed", {"drill failed", "演练失败"}},
       {"drill_slow", {"drill slower than its target", "演练超过 RTO 目标"}},
+      {"drill_rpo", {"drill lacked more than its target", "演练缺失数据超过 RPO 目标"}},
+      {"drill_late", {"drill late", "演练超期"}},
+      {"drill_never", {"never drilled", "从未演练"}},
+      {"drill_host", {"drill by a host that is not listed", "演练主机未列入配置"}},
+      {"drill_clock", {"drill recorded in the future", "演练记录时间在未来"}},
       {"damage", {"stored bytes damaged", "存储数据损坏"}},
       {"site_limit", {"site near its limit", "站点接近存储上限"}},
       {"catalog", {"catalog not readable", "目录不可读"}},

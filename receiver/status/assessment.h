@@ -33,7 +33,17 @@ struct DatabaseAssessment {
   std::optional<double> snapshot_longest_seconds;             ///< longest time without a finished snapshot, where the period shows one
   std::optional<double> snapshot_target_seconds;
   std::optional<bool> snapshots_on_time;
-  std::size_t drills = 0, drills_passed = 0;                  ///< by signed records
+  struct Drill {
+    Timestamp finished;
+    std::string outcome;  ///< "passed", "failed", "did_not_run"
+    std::string host, note;
+    std::optional<double> rto_seconds, rto_target_seconds, rpo_seconds, rpo_target_seconds;
+    bool over_target() const {
+      return (rto_seconds && rto_target_seconds && *rto_seconds > *rto_target_seconds) || (rpo_seconds && rpo_target_seconds && *rpo_seconds > *rpo_target_seconds);
+    }
+  };
+  std::vector<Drill> drills;                                  ///< of the period, by signed records, oldest first
+  std::size_t drills_passed = 0, drills_failed = 0;           ///< the others did not run
   std::size_t gaps = 0;                                       ///< holes in the kept log that touch the period
   std::vector<Incident> incidents;                            ///< oldest first
   struct Entry {

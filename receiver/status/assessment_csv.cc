@@ -27,14 +27,17 @@ std::string assessment_csv(const Assessment& a) {
   std::string out(kMark);
   out +=
       "site,database,title,from,to,observed_ratio,rpo_kept_ratio,rpo_max_seconds,rpo_target_seconds,unrestorable_seconds,snapshots,snapshots_unusable_or_damaged,"
-      "snapshot_longest_interval_seconds,snapshot_interval_target_seconds,snapshots_on_time,drills,drills_passed,window_kept_ratio,window_min_seconds,window_target_seconds,"
+      "snapshot_longest_interval_seconds,snapshot_interval_target_seconds,snapshots_on_time,drills,drills_passed,drills_failed,drill_last,drill_last_outcome,drill_last_rto_seconds,drill_last_rto_target_seconds,drill_last_rpo_seconds,"
+      "drill_last_rpo_target_seconds,window_kept_ratio,window_min_seconds,window_target_seconds,"
       "gaps,incidents,critical_incidents,ledger_entries\r\n";
   for (const DatabaseAssessment& d : a.databases) {
     const auto critical = std::count_if(d.incidents.begin(), d.incidents.end(), [](const Incident& i) { return i.level == Level::kCritical; });
-    out += fmt::format("{},{},{},{},{},{:.4f},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n", cell(d.name.site), cell(d.name.database), cell(d.title), to_iso8601(a.from),
+    const DatabaseAssessment::Drill last = d.drills.empty() ? DatabaseAssessment::Drill{} : d.drills.back();
+    out += fmt::format("{},{},{},{},{},{:.4f},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n", cell(d.name.site), cell(d.name.database), cell(d.title), to_iso8601(a.from),
                        to_iso8601(a.to), d.seen(), number(d.rpo_kept(), 4), number(d.rpo_max_seconds, 1), number(d.rpo_target_seconds), d.observed_seconds == 0 ? "" : std::to_string(d.unrestorable_seconds), d.snapshots,
                        d.snapshots_bad, number(d.snapshot_longest_seconds), number(d.snapshot_target_seconds), d.snapshots_on_time ? (*d.snapshots_on_time ? "yes" : "no") : "",
-                       d.drills, d.drills_passed, number(d.window_kept(), 4), number(d.window_min_seconds), number(d.window_target_seconds), d.gaps, d.incidents.size(), critical,
+                       d.drills.size(), d.drills_passed, d.drills_failed, last.finished.is_none() ? "" : to_iso8601(last.finished), last.outcome, number(last.rto_seconds, 1),
+                       number(last.rto_target_seconds), number(last.rpo_seconds, 1), number(last.rpo_target_seconds), number(d.window_kept(), 4), number(d.window_min_seconds), number(d.window_target_seconds), d.gaps, d.incidents.size(), critical,
                        d.ledger.size());
   }
   return out;

@@ -51,6 +51,26 @@ th{font-weight:600;border-bottom:2px solid #17212e}.good{color:#17724b}.fair{col
 .code{color:#55657a;font:12px ui-monospace,monospace}.notes li{margin-bottom:4px}details{margin:6px 0}summary{cursor:pointer}td,th{overflow-wrap:anywhere}
 @media print{body{margin:0;max-width:none}details{break-inside:avoid}@page{size:A4 landscape;margin:12mm}})";
 
+/// How many passed, and what the last one measured.
+void add_drill_cell(std::string& out, const DatabaseAssessment& d) {
+  if (d.drills.empty()) {
+    out += "<td>无 <i>none recorded</i></td>";
+    return;
+  }
+  const DatabaseAssessment::Drill& last = d.drills.back();
+  const bool all = d.drills_passed == d.drills.size();
+  out += fmt::format("<td class=\"{}\">{}/{}<i>RTO {} ≤ {}</i><i>RPO {} ≤ {}</i></td>", !all ? "bad" : last.over_target() ? "fair" : "good", d.drills_passed, d.drills.size(),
+                     last.rto_seconds ? span(*last.rto_seconds) : "–", last.rto_target_seconds ? span(*last.rto_target_seconds) : "–", last.rpo_seconds ? span(*last.rpo_seconds) : "–",
+                     last.rpo_target_seconds ? span(*last.rpo_target_seconds) : "–");
+}
+
+/// {class, Chinese, English}.
+std::tuple<const char*, const char*, const char*> outcome_words(const DatabaseAssessment::Drill& d) {
+  if (d.outcome == "passed") return d.over_target() ? std::tuple("fair", "演练通过，超出目标", "drill passed, over its target") : std::tuple("good", "演练通过", "drill passed");
+  if (d.outcome == "failed") return {"bad", "演练失败", "drill failed"};
+  return {"bad", "演练未能执行", "drill did not run"};
+}
+
 void add_row(std::string& out, const DatabaseAssessment& d) {
   const auto critical = std::count_if(d.incidents.begin(), d.incidents.end(), [](const Incident& i) { return i.level == Level::kCritical; });
   out += fmt::format("<tr><td><b>{}</b><br><span class=\"code\">{}</span></td>", escape(d.title.empty() ? d.name.site : d.title), escape(d.name.to_string()));
@@ -59,13 +79,13 @@ void add_row(std::string& out, const DatabaseAssessment& d) {
   out += fmt::format("<td>{}{}</td>", d.snapshots, d.snapshots_bad == 0 ? "" : fmt::format("<i class=\"bad\">{} 个不可用或损坏 unusable or damaged</i>", d.snapshots_bad));
   out += fmt::format("<td class=\"{}\">{}<i>{} {}</i></td>", d.snapshots_on_time ? (*d.snapshots_on_time ? "good" : "bad") : "", d.snapshots_on_time ? (*d.snapshots_on_time ? "是 yes" : "否 no") : std::string(kUnknown),
                      "最长 longest", d.snapshot_longest_seconds ? span(*d.snapshot_longest_seconds) : "–");
-  out += d.drills == 0 ? "<td>无 <i>none recorded</i></td>" : fmt::format("<td class=\"{}\">{}/{}</td>", d.drills_passed == d.drills ? "good" : "bad", d.drills_passed, d.drills);
+  add_drill_cell(out, d);
   out += fmt::format("<td>{}<i>{} → ≥ {}</i></td>", share(d.window_kept()), d.window_min_seconds ? span(*d.window_min_seconds) : "–", d.window_target_seconds ? span(*d.window_target_seconds) : "–");
   out += fmt::format("<td>{}{}</td><td>{}</td></tr>\n", d.incidents.size(), critical == 0 ? "" : fmt::format("<i class=\"bad\">{} 严重 critical</i>", critical), d.gaps);
 }
 
 void add_details(std::string& out, const DatabaseAssessment& d) {
-  if (d.incidents.empty() && d.ledger.empty()) return;
+  if (d.incidents.empty() && d.ledger.empty() && d.drills.empty()) return;
   out += fmt::format("<details><summary>{} <span class=\"code\">{}</span></summary>\n<table><tr><th>{}</th><th>{}</th><th>{}</th></tr>\n", escape(d.title.empty() ? d.name.site : d.title),
                      escape(d.name.to_string()), two("起", "from"), two("止", "to"), two("事件", "incident"));
   for (std::size_t n = 0; n < std::min(d.incidents.size(), kMaxIncidents); ++n) {
@@ -75,6 +95,11 @@ void add_details(std::string& out, const DatabaseAssessment& d) {
                        i.level == Level::kCritical ? "bad" : "fair", escape(zh), escape(en));
   }
   if (d.incidents.size() > kMaxIncidents) out += fmt::format("<tr><td colspan=\"3\">+ {} (CSV)</td></tr>\n", d.incidents.size() - kMaxIncidents);
+  for (const DatabaseAssessment::Drill& drill : d.drills) {
+    const auto [kind, zh, en] = outcome_words(drill);
+    out += fmt::format("<tr><td>{}</td><td>{}</td><td class=\"{}\">{} · RTO {} · RPO {}<i>{}{}{}</i></td></tr>\n", moment(drill.finished), escape(drill.host), kind, zh,
+                       drill.rto_seconds ? span(*drill.rto_seconds) : "–", drill.rpo_seconds ? span(*drill.rpo_seconds) : "–", en, drill.note.empty() ? "" : ": ", escape(drill.note));
+  }
   for (const DatabaseAssessment::Entry& e : d.ledger) out += fmt::format("<tr><td>{}</td><td>台账 ledger</td><td>{}<i>{}</i></td></tr>\n", moment(e.time), escape(e.kind), escape(e.note));
   out += "</table></details>\n";
 }
@@ -90,13 +115,13 @@ std::string assessment_html(const Assessment& a) {
                      escape(a.receiver), moment(a.made));
   out += "<table><thead><tr>";
   for (const auto& [zh, en] : std::initializer_list<std::pair<const char*, const char*>>{{"数据库", "database"}, {"已观察", "observed"}, {"恢复点达标", "recovery point kept"}, {"最大恢复点差距", "worst recovery point"},
-                                                                                          {"快照", "snapshots"}, {"快照按时", "snapshots on time"}, {"演练通过", "drills passed"},
+                                                                                          {"快照", "snapshots"}, {"快照按时", "snapshots on time"}, {"演练通过", "drills passed; the last"},
                                                                                           {"承诺窗口保持", "promised window held"}, {"事件", "incidents"}, {"缺口", "gaps"}}) {
     out += "<th scope=\"col\">" + two(zh, en) + "</th>";
   }
   out += "</tr></thead><tbody>\n";
   for (const DatabaseAssessment& d : a.databases) add_row(out, d);
-  out += "</tbody></table>\n<h2>事件与台账 <i>Incidents and ledger</i></h2>\n";
+  out += "</tbody></table>\n<h2>事件、演练与台账 <i>Incidents, drills and ledger</i></h2>\n";
   for (const DatabaseAssessment& d : a.databases) add_details(out, d);
   out += R"(<h2>如何得出 <i>How this was found</i></h2>
 <ul class="notes">
@@ -104,7 +129,7 @@ std::string assessment_html(const Assessment& a) {
 <li>比例只计已观察且代理声明了目标的时间；按签名状态消息中的目标判断。<i>Shares count observed time with a target, as the agents' signed status messages told it.</i></li>
 <li>快照、缺口与台账来自存储中的签名对象；已按保留策略删除的对象不再出现，因此较早的时期可能不完整。<i>Snapshots, gaps and ledger come from signed objects in the store; what retention has removed is not shown, so an early period may be incomplete.</i></li>
 <li>快照按时：相邻两次完成之间不超过目标间隔的 1.1 倍；以当前声明的间隔判断。<i>Snapshots on time: never longer apart than 1.1 times the interval that is promised now.</i></li>
-<li>演练只计存储中的签名记录。本页为测量结果，不是等级认定。<i>Drills count by signed records in the store only. These are measurements, not a certified grade.</i></li>
+<li>演练只计存储中的签名记录，RTO 与 RPO 为最近一次所测；主机见明细。本页为测量结果，不是等级认定。<i>Drills count by signed records in the store only; RTO and RPO are what the last one measured, and the details name its host. These are measurements, not a certified grade.</i></li>
 </ul>
 </body></html>
 )";

@@ -11,21 +11,6 @@ constexpr Duration kAsOfPatience = std::chrono::seconds(20);
 
 }  // namespace
 
-std::string_view level_word(Level level) {
-  switch (level) {
-    case Level::kOk: return "ok";
-    case Level::kWarning: return "warning";
-    case Level::kCritical: return "critical";
-  }
-  return "critical";
-}
-
-Level worst(const std::vector<Reason>& reasons) {
-  Level level = Level::kOk;
-  for (const Reason& r : reasons) level = std::max(level, r.level);
-  return level;
-}
-
 Level FleetStatus::level() const {
   Level level = receiver.level;
   for (const DatabaseStatus& d : databases) level = std::max(level, d.level);
@@ -64,6 +49,7 @@ AgentWords agent_words(const format::StatusMessage& message, Timestamp received)
   out.rto_target = positive("rto_target_seconds");
   out.snapshot_interval_target = positive("snapshot_interval_target_seconds");
   out.window_target = positive("window_target_seconds");
+  out.drill_interval_target = positive("drill_interval_target_seconds");
   out.certificate_not_after = time("certificate_expiry_timestamp_seconds");
   out.last_snapshot = time("snapshot_last_success_timestamp_seconds");
   out.streaming = number("streaming").value_or(0) > 0;
@@ -112,6 +98,15 @@ void apply_survey(DatabaseStatus& d, std::shared_ptr<const recovery::Survey> sur
   if (best == nullptr) return;
   d.recoverable_from = best->from.time;
   d.recoverable_to = best->to.time;
+}
+
+void apply_drills(DatabaseStatus& d, std::shared_ptr<const DrillLog> drills, Timestamp now) {
+  d.drills = std::move(drills);
+  d.drill.reset();
+  d.drill_passed = {};
+  if (!d.drills) return;
+  if (const DrillFacts* last = last_drill(*d.drills, now)) d.drill = *last;
+  if (const DrillFacts* passed = last_passed_drill(*d.drills, now)) d.drill_passed = passed->finished;
 }
 
 }  // namespace stele::receiver

@@ -6,10 +6,11 @@
 #include <vector>
 
 #include "core/base/identity.h"
+#include "core/base/reason.h"
 #include "core/format/fact.h"
 #include "core/format/status.h"
 #include "core/recovery/windows.h"
-#include "receiver/status/level.h"
+#include "receiver/status/drills.h"
 
 namespace stele::receiver {
 
@@ -18,20 +19,12 @@ struct AgentWords {
   Timestamp sent, received;  ///< the agent's clock, the receiver's
   std::optional<double> lag_bytes, spool_disk_bytes, spool_limit_bytes, snapshot_failures;
   std::optional<double> receivers_configured, receivers_connected, quorum;
-  std::optional<double> rpo_target, rto_target, snapshot_interval_target, window_target;  ///< seconds
+  std::optional<double> rpo_target, rto_target, snapshot_interval_target, window_target, drill_interval_target;  ///< seconds
   Timestamp certificate_not_after, last_snapshot;
   bool streaming = false, degraded = false, spool_full = false, snapshot_running = false;
   std::string version, server_version, ack;
 };
 AgentWords agent_words(const format::StatusMessage& message, Timestamp received);
-
-/// A drill's outcome, as a signed record in the store says.
-struct DrillFacts {
-  Timestamp finished;
-  bool passed = false;
-  std::optional<double> rto_seconds, rpo_seconds;
-  std::string note;
-};
 
 /// A stream as it is held now.
 struct StreamFacts {
@@ -62,7 +55,9 @@ struct DatabaseStatus {
   bool current_branch_recoverable = false;     ///< it is the current branch's, and no gap lies behind its end
   std::optional<AgentWords> agent;
   std::optional<double> rpo_seconds;           ///< none: nothing can be restored
-  std::optional<DrillFacts> drill;
+  std::shared_ptr<const DrillLog> drills;      ///< null until they were looked at the first time
+  std::optional<DrillFacts> drill;             ///< the last one
+  Timestamp drill_passed;                      ///< when the last one that passed ended
   std::vector<format::Fact> facts;
   std::vector<std::pair<Timestamp, std::string>> notices;
   Timestamp last_damage;
@@ -100,6 +95,9 @@ std::optional<double> recovery_point_seconds(const DatabaseStatus& database, Tim
 
 /// Moves the open ends of the survey's windows to what is acknowledged now, and picks the window that counts.
 void apply_survey(DatabaseStatus& database, std::shared_ptr<const recovery::Survey> survey);
+
+/// Picks the last drill.
+void apply_drills(DatabaseStatus& database, std::shared_ptr<const DrillLog> drills, Timestamp now);
 
 /// Fills rpo, reasons and level. `now`: the receiver's clock.
 void judge(DatabaseStatus& database, Timestamp now);

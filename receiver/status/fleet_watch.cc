@@ -96,14 +96,17 @@ std::optional<DatabaseStatus> FleetWatch::status_of(const DatabaseName& name, Ti
   if (database == nullptr) return std::nullopt;
   DatabaseStatus d = facts_now(*database);
   std::shared_ptr<const recovery::Survey> survey;
+  std::shared_ptr<const DrillLog> drills;
   {
     std::lock_guard lock(mutex_);
     if (auto held = held_.find(name); held != held_.end()) {
       survey = held->second.survey;
+      drills = held->second.drills;
       d.catalog_error = held->second.error;
     }
   }
   apply_survey(d, std::move(survey));
+  apply_drills(d, std::move(drills), now);
   judge(d, now);
   return d;
 }
@@ -161,9 +164,16 @@ Status FleetWatch::survey(Database& database, Timestamp now) {
   auto facts = facts_of(database, catalog_);
   std::shared_ptr<const recovery::Survey> made;
   if (facts.ok()) made = std::make_shared<recovery::Survey>(recovery::survey(*facts));
+  std::vector<std::shared_ptr<const HeldDrill>> held_drills;
+  {
+    std::lock_guard lock(database.mutex);
+    held_drills = database.trust.drills();
+  }
+  auto drills = std::make_shared<const DrillLog>(drill_log(held_drills, options_.restore_hosts));
   std::lock_guard lock(mutex_);
   Held& held = held_[database.name];
   held.surveyed = now;
+  held.drills = std::move(drills);
   held.error = facts.ok() ? "" : facts.error().what;
   if (made) held.survey = std::move(made);
   ++version_;
@@ -183,6 +193,7 @@ Status FleetWatch::survey_changed(Timestamp now) {
       shape.snapshots = database->snapshots;
       shape.facts = database->trust.facts().size();
       shape.branches = database->trust.branches().size();
+      shape.drills = database->trust.drills().size();
     }
     {
       std::lock_guard lock(mutex_);

@@ -17,7 +17,7 @@ struct Database;
 /// Turns what the receiver holds into the facts that page, status, JSON and report share, and remembers how they were.
 ///
 /// status() is cheap: memory only. Reading the catalog is tick()'s, which one background thread calls about once a second: it reads a database
-/// again when its shape has changed (a snapshot, a branch, a gap, a fact), at most one twentieth of its time. Thread-safe.
+/// again when its shape has changed (a snapshot, a branch, a gap, a fact, a drill), at most one twentieth of its time. Thread-safe.
 class FleetWatch {
  public:
   struct Options {
@@ -27,6 +27,7 @@ class FleetWatch {
     std::map<std::string, std::string> titles;          ///< of sites
     std::map<std::string, std::uint64_t> limits;        ///< stored bytes a site may have
     int survey_share = 20;                              ///< reading catalogs takes at most one part in so many of tick()'s time; 0: whatever it takes
+    RestoreHosts restore_hosts;                         ///< whose drills count; none: every one's
     std::string history_directory;                      ///< "": nothing is kept over a restart
     std::function<bool(const DatabaseName&)> connected;
     std::function<void(ReceiverStatus&)> tls_dates;     ///< fills the certificate dates; may be empty
@@ -45,17 +46,18 @@ class FleetWatch {
   std::vector<RpoHistory::Point> rpo_series(const DatabaseName& name, Timestamp from, Timestamp now, std::size_t points);
   /// Since when each of the database's reasons lasts, by code; at most half a minute late.
   std::map<std::string, Timestamp> open_reasons(const DatabaseName& name);
-  /// Changes with every change of a survey: windows, snapshots, gaps, branches.
+  /// Changes with every change of a survey: windows, snapshots, gaps, branches, drills.
   std::uint64_t version();
 
  private:
   struct Shape {
-    std::size_t streams = 0, ranges = 0, snapshots = 0, facts = 0, branches = 0;
+    std::size_t streams = 0, ranges = 0, snapshots = 0, facts = 0, branches = 0, drills = 0;
     bool operator==(const Shape&) const = default;
   };
   struct Held {
     Shape shape;
     std::shared_ptr<const recovery::Survey> survey;
+    std::shared_ptr<const DrillLog> drills;
     std::string error;
     Timestamp surveyed;
   };

@@ -12,37 +12,16 @@ namespace {
 constexpr Duration kDay = std::chrono::hours(24);
 // A snapshot may take its time: late is a tenth over the interval, far too late twice of it.
 constexpr double kLate = 1.1, kVeryLate = 2;
+// As SteleDrillLate says.
+constexpr double kDrillLate = 1.25;
 constexpr double kSpoolWarning = 0.5, kSpoolCritical = 0.9, kLimitWarning = 0.9;
 constexpr double kClockApart = 60;  // seconds
 
 std::string en(double seconds) { return config::format_duration(Duration(static_cast<std::int64_t>(seconds * 1e6))); }
 
-/// "3 天 4 小时": two units at most.
-std::string zh(double seconds) {
-  const auto s = static_cast<std::int64_t>(std::llround(seconds));
-  if (s < 60) return fmt::format("{} 秒", s);
-  if (s < 3600) return s % 60 == 0 ? fmt::format("{} 分", s / 60) : fmt::format("{} 分 {} 秒", s / 60, s % 60);
-  if (s < 86400) return s / 60 % 60 == 0 ? fmt::format("{} 小时", s / 3600) : fmt::format("{} 小时 {} 分", s / 3600, s / 60 % 60);
-  return s / 3600 % 24 == 0 ? fmt::format("{} 天", s / 86400) : fmt::format("{} 天 {} 小时", s / 86400, s / 3600 % 24);
-}
+std::string zh(double seconds) { return config::format_duration_zh(Duration(static_cast<std::int64_t>(seconds * 1e6))); }
 
 double seconds(Duration d) { return static_cast<double>(d.count()) / 1e6; }
-
-class Reasons {
- public:
-  void add(Level level, std::string code, std::string english, std::string chinese) {
-    all_.push_back({level, std::move(code), std::move(english), std::move(chinese)});
-  }
-  void critical(std::string code, std::string english, std::string chinese) { add(Level::kCritical, std::move(code), std::move(english), std::move(chinese)); }
-  void warning(std::string code, std::string english, std::string chinese) { add(Level::kWarning, std::move(code), std::move(english), std::move(chinese)); }
-  std::vector<Reason> worst_first() {
-    std::stable_sort(all_.begin(), all_.end(), [](const Reason& a, const Reason& b) { return a.level > b.level; });
-    return std::move(all_);
-  }
-
- private:
-  std::vector<Reason> all_;
-};
 
 void expiry(Reasons& out, std::string_view code, std::string_view what, std::string_view what_zh, Timestamp not_after, Timestamp now) {
   if (not_after.is_none()) return;
@@ -137,12 +116,53 @@ void judge_agent(Reasons& out, const DatabaseStatus& d, Timestamp now) {
   expiry(out, "agent_certificate", "the agent's certificate", "代理证书", a.certificate_not_after, now);
 }
 
-void judge_drill(Reasons& out, const DatabaseStatus& d) {
+/// The agent's promise, or what the drill itself was measured by: the stricter.
+std::optional<double> stricter(std::optional<double> a, std::optional<double> b) { return a && b ? std::min(*a, *b) : a ? a : b; }
+
+void judge_drill_due(Reasons& out, const DatabaseStatus& d, Timestamp now) {
+  if (!d.agent || !d.agent->drill_interval_target) return;
+  const double interval = *d.agent->drill_interval_target;
+  if (d.drill) {
+    if (const double age = seconds(now - d.drill->finished); age > interval * kDrillLate) {
+      out.warning("drill_late", fmt::format("the last drill was {} ago, one is due every {}", en(age), en(interval)),
+                  fmt::format("距最近一次演练已 {}，应每 {} 一次", zh(age), zh(interval)));
+    }
+    return;
+  }
+  Timestamp first;
+  for (const StreamFacts& s : d.streams) {
+    if (!s.branch_created.is_none() && (first.is_none() || s.branch_created < first)) first = s.branch_created;
+  }
+  if (!first.is_none() && seconds(now - first) > interval * kDrillLate) {
+    out.warning("drill_never", fmt::format("no drill was ever recorded, one is due every {}", en(interval)), fmt::format("从未记录过演练，应每 {} 一次", zh(interval)));
+  }
+}
+
+void judge_drill(Reasons& out, const DatabaseStatus& d, Timestamp now) {
+  if (!d.drills) return;
+  judge_drill_due(out, d, now);
+  const Timestamp last = d.drill ? d.drill->finished : Timestamp{};
+  if (d.drills->unlisted > last) {
+    out.warning("drill_host", fmt::format("a newer drill is recorded by a host that is not listed here (key {}): it does not count", d.drills->unlisted_host),
+                fmt::format("更新的演练记录来自未列入配置的主机（密钥 {}）：不予计入", d.drills->unlisted_host));
+  }
+  if (!d.drills->drills.empty() && d.drills->drills.back().finished > std::max(last, now)) {
+    out.warning("drill_clock", "a drill is recorded for a moment still to come: the restore host's clock is ahead", "有演练记录的时间在未来：恢复主机的时钟超前");
+  }
   if (!d.drill) return;
-  if (!d.drill->passed) out.critical("drill_failed", "the last drill failed at " + to_iso8601(d.drill->finished), "最近一次演练失败：" + to_iso8601(d.drill->finished));
-  else if (d.agent && d.agent->rto_target && d.drill->rto_seconds && *d.drill->rto_seconds > *d.agent->rto_target) {
-    out.warning("drill_slow", fmt::format("the last drill took {}, the RTO target is {}", en(*d.drill->rto_seconds), en(*d.agent->rto_target)),
-                fmt::format("最近一次演练用时 {}，RTO 目标为 {}", zh(*d.drill->rto_seconds), zh(*d.agent->rto_target)));
+  const DrillFacts& drill = *d.drill;
+  const std::string when = to_iso8601(last);
+  if (drill.outcome == format::DrillOutcomeKind::kDidNotRun) out.critical("drill_failed", "the last drill could not run at " + when, "最近一次演练未能执行：" + when);
+  else if (!drill.passed()) out.critical("drill_failed", "the last drill failed at " + when, "最近一次演练失败：" + when);
+  const auto rto_target = stricter(drill.rto_target_seconds, d.agent ? d.agent->rto_target : std::nullopt);
+  if (drill.rto_seconds && rto_target && *drill.rto_seconds > *rto_target) {
+    out.warning("drill_slow", fmt::format("the last drill took {}, the RTO target is {}", en(*drill.rto_seconds), en(*rto_target)),
+                fmt::format("最近一次演练用时 {}，RTO 目标为 {}", zh(*drill.rto_seconds), zh(*rto_target)));
+  }
+  const auto rpo_target = stricter(drill.rpo_target_seconds, d.agent ? d.agent->rpo_target : std::nullopt);
+  if (drill.rpo_seconds && rpo_target && *drill.rpo_seconds > *rpo_target) {
+    out.warning("drill_rpo", fmt::format("the last drill's database lacked {}, the RPO target is {}", en(*drill.rpo_seconds), en(*rpo_target)),
+                fmt::format("最近一次演练恢复出的库缺少 {} 的数据，RPO 目标为 {}", zh(*drill.rpo_seconds), zh(*rpo_target)));
   }
 }
 
@@ -160,7 +180,7 @@ void judge(DatabaseStatus& d, Timestamp now) {
     judge_snapshots(out, d, now);
   }
   judge_agent(out, d, now);
-  judge_drill(out, d);
+  judge_drill(out, d, now);
   if (!d.last_damage.is_none()) {
     out.critical("damage", "stored bytes were found damaged or missing at " + to_iso8601(d.last_damage), "发现存储的数据损坏或缺失：" + to_iso8601(d.last_damage));
   }

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "core/base/identity.h"
+#include "core/base/reason.h"
 #include "core/base/time.h"
-#include "receiver/status/level.h"
 
 namespace stele::receiver {
 

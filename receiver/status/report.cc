@@ -52,10 +52,23 @@ json agent_json(const AgentWords& a) {
           {"server_version", a.server_version}};
 }
 
+json drill_json(const DrillFacts& d) {
+  return {{"started", time_or_null(d.started)},
+          {"finished", time_or_null(d.finished)},
+          {"outcome", format::drill_outcome_name(d.outcome)},
+          {"rto_seconds", or_null(d.rto_seconds)},
+          {"rto_target_seconds", or_null(d.rto_target_seconds)},
+          {"rpo_seconds", or_null(d.rpo_seconds)},
+          {"rpo_target_seconds", or_null(d.rpo_target_seconds)},
+          {"checks", {{"passed", d.checks_passed}, {"failed", d.checks_failed}, {"skipped", d.checks_skipped}}},
+          {"host", d.host},
+          {"note", d.note}};
+}
+
 json targets_json(const std::optional<AgentWords>& a) {
   if (!a) return nullptr;
   return {{"rpo_seconds", or_null(a->rpo_target)}, {"rto_seconds", or_null(a->rto_target)}, {"snapshot_interval_seconds", or_null(a->snapshot_interval_target)},
-          {"window_seconds", or_null(a->window_target)}};
+          {"window_seconds", or_null(a->window_target)}, {"drill_interval_seconds", or_null(a->drill_interval_target)}};
 }
 
 void add_survey(json& out, const DatabaseStatus& d) {
@@ -114,12 +127,13 @@ json database_json(const DatabaseStatus& d) {
   for (const StreamFacts& s : d.streams) streams.push_back(stream_json(s));
   out["streams"] = std::move(streams);
   add_survey(out, d);
-  if (d.drill) {
-    out["drill"] = {{"finished", time_or_null(d.drill->finished)}, {"passed", d.drill->passed}, {"rto_seconds", or_null(d.drill->rto_seconds)},
-                    {"rpo_seconds", or_null(d.drill->rpo_seconds)}, {"note", d.drill->note}};
-  } else {
-    out["drill"] = nullptr;
+  out["drill"] = d.drill ? drill_json(*d.drill) : json(nullptr);
+  out["drill_passed"] = time_or_null(d.drill_passed);
+  json drills = json::array();
+  if (d.drills) {
+    for (const DrillFacts& drill : d.drills->drills) drills.push_back(drill_json(drill));
   }
+  out["drills"] = std::move(drills);
   json facts = json::array();
   for (const format::Fact& f : d.facts) {
     facts.push_back({{"kind", format::fact_kind_name(f.kind)}, {"time", time_or_null(f.time)}, {"begin", f.begin.to_string()},

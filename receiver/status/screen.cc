@@ -46,7 +46,12 @@ int rank(const json& database) {
 
 std::string drill(const json& d, const json& now) {
   if (!d.is_object()) return "none";
-  return std::string(d["passed"].get<bool>() ? "passed " : "FAILED ") + age(d["finished"], now) + (d["rto_seconds"].is_number() ? ", RTO " + duration(d["rto_seconds"]) : "");
+  const std::string outcome = d["outcome"];
+  std::string out = std::string(outcome == "passed" ? "passed " : outcome == "failed" ? "FAILED " : "DID NOT RUN ") + age(d["finished"], now);
+  for (const auto& [word, key] : {std::pair{"RTO", "rto_seconds"}, {"RPO", "rpo_seconds"}}) {
+    if (d[key].is_number()) out += fmt::format(", {} {}", word, duration(d[key]));
+  }
+  return out;
 }
 
 std::vector<std::string> row(const json& d, const json& now) {
@@ -65,7 +70,7 @@ std::vector<std::string> row(const json& d, const json& now) {
           newest_stream.is_object() ? text(newest_stream["acknowledged"]) : "-"};
 }
 
-std::string head(const json& s, const cli::Painter& paint) {
+std::string head(const json& s, const cli::Painter& paint, const std::string& language) {
   const std::string state = s["state"];
   std::size_t wrong = 0;
   for (const json& d : s["databases"]) wrong += rank(d) < 2 ? 1 : 0;
@@ -77,17 +82,18 @@ std::string head(const json& s, const cli::Painter& paint) {
                      store["full_in_seconds"].is_number() ? ", full in " + duration(store["full_in_seconds"]) : "",
                      config::format_bytes(s["journal"]["live_bytes"].get<std::uint64_t>()), config::format_bytes(s["journal"]["limit_bytes"].get<std::uint64_t>()),
                      s["journal"]["failed"].get<bool>() ? " FAILED" : "", moment(s["certificates"]["receiver_not_after"]).substr(0, 10));
-  for (const json& r : s["reasons"]) out += fmt::format("  {} {}\n", paint(colour(r["level"].get<std::string>()), r["level"].get<std::string>()), text(r["en"]));
+  for (const json& r : s["reasons"]) out += fmt::format("  {} {}\n", paint(colour(r["level"].get<std::string>()), r["level"].get<std::string>()), text(r[language]));
   return out;
 }
 
 }  // namespace
 
-std::string status_screen(const json& status, const cli::Painter& paint, std::size_t rows) {
+std::string status_screen(const json& status, const cli::Painter& paint, std::size_t rows, std::string_view chosen) {
+  const std::string language(chosen);
   std::vector<const json*> order;
   for (const json& d : status["databases"]) order.push_back(&d);
   std::stable_sort(order.begin(), order.end(), [](const json* a, const json* b) { return rank(*a) < rank(*b); });
-  std::string out = head(status, paint) + "\n";
+  std::string out = head(status, paint, language) + "\n";
   const auto used = static_cast<std::size_t>(std::count(out.begin(), out.end(), '\n')) + 3;
   std::size_t lines = used, shown = 0;
   cli::Table table({"STATE", "DATABASE", "RPO", "TARGET", "RESTORABLE FROM", "TO (UTC)", "SNAPSHOTS", "DRILL", "RECEIVERS", "AGENT", "LOG HELD TO"});
@@ -106,7 +112,7 @@ std::string status_screen(const json& status, const cli::Painter& paint, std::si
     const std::size_t end = lined.find('\n', at);
     const std::string state = (*order[i])["state"];
     out += paint(colour(state), state) + lined.substr(at + state.size(), end - at - state.size()) + "\n";
-    for (const json& r : (*order[i])["reasons"]) out += "          " + paint(colour(r["level"].get<std::string>()), text(r["en"])) + "\n";
+    for (const json& r : (*order[i])["reasons"]) out += "          " + paint(colour(r["level"].get<std::string>()), text(r[language])) + "\n";
     at = end + 1;
   }
   if (shown < order.size()) out += fmt::format("and {} more databases, all ok\n", order.size() - shown);

@@ -1,7 +1,7 @@
 // One database's own page: everything the receiver can say of it.
 import uPlot from "./uPlot.esm.js";
 import {h} from "./dom.js";
-import {badge, reasonText} from "./fleet.js";
+import {badge, drillMeasured, drillWord, reasonText} from "./fleet.js";
 import {recoveryPoint, windowLength} from "./model.js";
 import {siteTitle} from "./sites.js";
 import {legend, oldest, ticks, timeline} from "./timeline.js";
@@ -29,7 +29,8 @@ export function databaseView(main, state, now, site, database) {
       fact(t("window"), d.to ? t("restorable", moment(d.from), moment(d.to, true)) : t("notRestorable"), d.to ? `(${shortDuration(windowLength(d))})` : ""),
       fact(t("rpoTarget"), targets.rpo_seconds ? duration(targets.rpo_seconds) : null), fact(t("windowTarget"), targets.window_seconds ? duration(targets.window_seconds) : null),
       fact(t("snapshotEvery"), targets.snapshot_interval_seconds ? duration(targets.snapshot_interval_seconds) : null), fact(t("rtoTarget"), targets.rto_seconds ? duration(targets.rto_seconds) : null),
-      fact(t("drill"), d.drill ? `${d.drill.passed ? t("drillPassed", moment(d.drill.at)) : t("drillFailed", moment(d.drill.at))}` : t("none"), d.drill?.rto !== null && d.drill ? t("rto", duration(d.drill.rto)) : ""),
+      fact(t("drillEvery"), targets.drill_interval_seconds ? duration(targets.drill_interval_seconds) : null),
+      fact(t("drill"), d.drill ? drillWord(d.drill, moment(d.drill.at)) : t("none"), d.drill ? drillMeasured(d.drill) : ""),
       fact(t("agent"), d.connected ? t("connected") : t("away"), a ? `${t("lastHeard")} ${moment(epoch(a.received), true)}` : ""),
       a && fact(t("receivers"), `${a.receivers_connected ?? "–"}/${a.receivers_configured ?? "–"}`, a.quorum !== null ? t("quorum", a.quorum) : ""),
       a && fact(t("ack"), a.ack || "–", a.degraded ? t("degraded") : a.streaming ? t("streaming") : t("notStreaming")),
@@ -37,6 +38,10 @@ export function databaseView(main, state, now, site, database) {
       a && fact(t("certificate"), moment(epoch(a.certificate_not_after))), a && fact(t("version"), a.version || "–"), a && fact(t("postgres"), serverVersion(a.server_version)),
       fact(t("stored"), bytes(full.site_bytes.stored), full.site_bytes.limit ? t("limit", bytes(full.site_bytes.limit)) : ""), fact(t("generation"), full.highest_generation)));
   }
+
+  const kOutcomes = {passed: "outcomePassed", failed: "outcomeFailed", did_not_run: "outcomeDidNotRun"};
+  const outcome = (word) => h("span", {class: word === "passed" ? "good" : "over"}, kOutcomes[word] ? t(kOutcomes[word]) : word);
+  const measured = (seconds, target) => (seconds === null ? "–" : h("span", {class: target !== null && seconds > target ? "over" : ""}, duration(seconds), target === null ? "" : h("span", {class: "note"}, " ≤ ", duration(target))));
 
   /** "150020" is 15.20. */
   const serverVersion = (n) => (/^\d{5,6}$/.test(n) ? `${Math.floor(n / 10000)}.${n % 10000}` : n || "–");
@@ -95,6 +100,8 @@ export function databaseView(main, state, now, site, database) {
       table(t("gaps"), [t("from"), t("to"), t("time"), t("why")], [...full.gaps].reverse().map((g) => [g.from, g.to, `${moment(epoch(g.before))} – ${moment(epoch(g.after))}`, g.reason])) ?? "",
       table(t("branches"), [t("timelineNumber"), t("end"), t("time"), t("state")], full.branches.map((b) => [b.timeline, b.end.position, moment(epoch(b.end.time)), b.current ? t("current") : full.abandoned.some((a) => a.stream === b.stream) ? t("abandoned") : t("continued")])) ?? "",
       table(t("streams"), [t("timelineNumber"), t("acknowledged"), t("inStore"), t("asOf"), t("generation")], full.streams.map((s) => [s.timeline ?? "–", s.acknowledged, s.in_store, moment(epoch(s.last_as_of), true), s.generation])) ?? "",
+      table(t("drills"), [t("time"), t("outcome"), "RTO", "RPO", t("checks"), t("host"), t("note")], [...full.drills].reverse().map((run) => [moment(epoch(run.finished)), outcome(run.outcome),
+        measured(run.rto_seconds, run.rto_target_seconds), measured(run.rpo_seconds, run.rpo_target_seconds), t("checksOf", run.checks.passed, run.checks.failed, run.checks.skipped), run.host, run.note])) ?? "",
       table(t("ledger"), [t("time"), t("what"), t("from"), t("note")], [...full.facts].reverse().map((f) => [moment(epoch(f.time)), f.kind, f.begin, f.note])) ?? "",
       table(t("notices"), [t("time"), t("what")], [...full.notices].reverse().map((n) => [moment(epoch(n.time)), n.text])) ?? "");
     draw();

@@ -16,6 +16,16 @@ export const databaseLink = (d) => `#/db/${encodeURIComponent(d.site)}/${encodeU
 /** The receiver's words; the moments in them become local time. */
 export const reasonText = (r) => (currentLanguage() === "zh" ? r.zh : r.en).replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (iso) => moment(Date.parse(iso) / 1000));
 
+const kDrillWords = {passed: "drillPassed", failed: "drillFailed", did_not_run: "drillDidNotRun"};
+/** "passed 3 d ago"; what a newer receiver may say besides is shown as it is. */
+export const drillWord = (drill, when) => (kDrillWords[drill.outcome] ? t(kDrillWords[drill.outcome], when) : `${drill.outcome} ${when}`);
+/** "RTO 12 s · RPO 1 s", as far as it was measured; over its target it stands out. */
+export function drillMeasured(drill) {
+  const one = (key, value, target) => (value === null ? null : h("span", {class: target !== null && value > target ? "whole over" : "whole"}, t(key, shortDuration(value))));
+  const parts = [one("rto", drill.rto, drill.rto_target), one("rpoShort", drill.rpo, drill.rpo_target)].filter((part) => part !== null);
+  return parts.length === 2 ? [parts[0], " · ", parts[1]] : parts;
+}
+
 export function fleetView(main, state, now) {
   const rows = new Map(); // key -> {element, signature, rpo}
   const parts = frame();
@@ -116,8 +126,7 @@ export function fleetView(main, state, now) {
 
   function drill(d) {
     if (!d.drill) return h("span", {}, t("none"));
-    const ago = t("ago", shortDuration(now() - d.drill.at));
-    return h("span", {class: d.drill.passed ? "good" : "over"}, d.drill.passed ? t("drillPassed", ago) : t("drillFailed", ago), h("span", {class: "note below"}, d.drill.rto !== null ? t("rto", shortDuration(d.drill.rto)) : ""));
+    return h("span", {class: d.drill.outcome === "passed" ? "good" : "over"}, drillWord(d.drill, t("ago", shortDuration(now() - d.drill.at))), h("span", {class: "note below"}, drillMeasured(d.drill)));
   }
 
   function show() {

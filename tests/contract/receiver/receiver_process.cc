@@ -23,12 +23,14 @@ std::string program() { return STELE_BINARY_DIR "/bin/stele-receiver"; }
 
 }  // namespace
 
-ReceiverProcess::ReceiverProcess(const ScriptedAgent& agent, std::string more_config) {
+ReceiverProcess::ReceiverProcess(const ScriptedAgent& agent, std::string more_config, std::string seal_after) {
   std::string name = (std::filesystem::temp_directory_path() / "stele-receiver-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary directory");
   directory = name;
   ca_ = std::make_unique<TestCa>(directory, "ca");
-  const net::TlsConfig tls = ca_->identity("receiver", "stele:receiver:shaoguan");
+  // Longer than anybody would be warned of.
+  ca_->issue("receiver", {.uris = {"stele:receiver:shaoguan"}, .valid_until = std::chrono::hours(24 * 365)});
+  const net::TlsConfig tls = ca_->config("receiver");
   port_ = must(free_port());
   metrics_port_ = must(free_port());
   std::ofstream(directory / "receiver.toml") << fmt::format(R"(
@@ -48,7 +50,7 @@ disk_reserve = "1MiB"
 max_bytes = "64MiB"
 file_bytes = "1MiB"
 [seal]
-after = "2s"
+after = "{}"
 [metrics]
 listen = "127.0.0.1:{}"
 [[authority]]
@@ -59,7 +61,7 @@ name = "{}"
 databases = ["{}"]
 authorities = ["office"]
 {}
-)", port_, tls.ca_file, tls.certificate_file, tls.key_file, ca_->write_crl(), (directory / "receiver.key").string(), store().string(), metrics_port_,
+)", port_, tls.ca_file, tls.certificate_file, tls.key_file, ca_->write_crl(), (directory / "receiver.key").string(), store().string(), seal_after, metrics_port_,
                                                             to_hex(agent.authority.verify_key().bytes()), agent.database.site, agent.database.database, more_config);
 }
 

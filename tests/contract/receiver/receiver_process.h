@@ -19,7 +19,8 @@ namespace stele::test {
 /// A real stele-receiver in a directory of its own, on loopback. The process dies with the test.
 class ReceiverProcess {
  public:
-  explicit ReceiverProcess(const ScriptedAgent& agent, std::string more_config = "");
+  /// `seal_after`: seal.after of its configuration.
+  explicit ReceiverProcess(const ScriptedAgent& agent, std::string more_config = "", std::string seal_after = "2s");
   ~ReceiverProcess();
 
   /// Starts and waits until it is ready.
@@ -30,6 +31,7 @@ class ReceiverProcess {
   /// Runs another command of the program; output and exit code.
   std::pair<int, std::string> command(std::vector<std::string> arguments);
   std::string get(const std::string& path);
+  int metrics_port() const { return metrics_port_; }
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
   std::string log() const;
   pid_t pid() const { return pid_; }

@@ -64,6 +64,27 @@ TEST_F(Drill, RestoresChecksMeasuresReportsAndWipes) {
   EXPECT_EQ(drills[0]["outcome"], "passed");
   EXPECT_EQ(drills[0]["id"], done.report["id"]);
   EXPECT_NEAR(drills[0]["rto_seconds"].get<double>(), done.report["rto_seconds"].get<double>(), 1e-3);
+
+  // So do the receiver's status, its metrics, and the assessment.
+  nlohmann::json database;
+  ASSERT_OK(test::wait_for("the receiver shows the drill", 60, [&] {
+    auto asked = world_->stele->receiver({"status", "--json"});
+    const auto status = nlohmann::json::parse(asked.ok() ? asked->out : "", nullptr, false);
+    if (!status.is_discarded() && !status["databases"].empty()) database = status["databases"][0];
+    return database.is_object() && database["drill"].is_object();
+  }));
+  EXPECT_EQ(database["drill"]["outcome"], "passed");
+  EXPECT_NEAR(database["drill"]["rto_seconds"].get<double>(), done.report["rto_seconds"].get<double>(), 1e-3);
+  EXPECT_NEAR(database["drill"]["rpo_seconds"].get<double>(), done.report["rpo_seconds"].get<double>(), 1e-3);
+  EXPECT_EQ(database["drill"]["rto_target_seconds"], 4 * 3600);
+  EXPECT_EQ(database["drills"].size(), 1u);
+  ASSERT_OK(test::wait_for("/metrics tells of it", 60, [&] { return world_->stele->receiver_metrics().find(metric("stele_receiver_drill_passed", "1")) != std::string::npos; }));
+  auto screen = world_->stele->receiver({"status"});
+  ASSERT_OK(screen);
+  EXPECT_THAT(screen->out, HasSubstr("passed "));
+  ASSERT_OK(world_->stele->receiver({"status", "--report", root() + "/assessment"}));
+  EXPECT_THAT(test::read_file_text(root() + "/assessment/assessment.csv"), HasSubstr(fmt::format(",1,1,0,{},passed,", database["drill"]["finished"].get<std::string>())));
+  EXPECT_THAT(test::read_file_text(root() + "/assessment/assessment.html"), HasSubstr("演练通过"));
 }
 
 TEST_F(Drill, NothingOfAHostileConfigurationTakesEffect) {

@@ -34,7 +34,6 @@ class DrillTest : public testing::Test {
     auto started = World::start(std::move(options));
     ASSERT_OK(started);
     world_ = std::make_unique<World>(std::move(*started));
-    ASSERT_OK(world_->stele->restore_plain({"keygen", "--restore-host", "--directory", root() + "/keys", "--label", "test drill host"}));
     configure();
   }
   static World::Options default_options() {
@@ -47,18 +46,7 @@ class DrillTest : public testing::Test {
   /// Writes restore.toml with these further lines in [drill].
   void configure(const std::string& lines = "", bool from_receiver = false) {
     ASSERT_OK(from_receiver ? world_->stele->restore_from_receiver() : world_->stele->restore_from_store());
-    const std::string file = root() + "/restore.toml";
-    ASSERT_OK(test::write_file_text(file, test::read_file_text(file) + fmt::format(R"([drill]
-database = "440000/registry"
-directory = "{0}/drill"
-assertions = "{1}"
-reports = "{0}/reports"
-signing_key = "{0}/keys/restore-host.key"
-textfile_directory = "{0}/textfile"
-{2}
-)",
-                                                                                    root(), assertions_, lines)));
-    std::filesystem::create_directories(root() + "/textfile");
+    ASSERT_OK(world_->stele->prepare_drills(assertions_, lines));
   }
 
   Drilled drill(std::vector<std::string> arguments = {}) {
@@ -80,7 +68,7 @@ textfile_directory = "{0}/textfile"
     if (!std::filesystem::exists(root() + "/drill")) return;
     for (const auto& entry : std::filesystem::directory_iterator(root() + "/drill")) EXPECT_EQ(entry.path().filename(), "drill.lock") << entry.path();
   }
-  std::string metrics() { return test::read_file_text(root() + "/textfile/stele_drill_440000_registry.prom"); }
+  std::string metrics() { return world_->stele->drill_metrics(); }
   static std::string metric(const std::string& name, const std::string& value) { return fmt::format("{}{{site=\"440000\",database=\"registry\"}} {}\n", name, value); }
 
   void snapshot_and_catch_up() {

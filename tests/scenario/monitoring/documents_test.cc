@@ -15,18 +15,28 @@ class Documents : public ::testing::Test {
     World::Options options;
     options.members = 200;
     options.synchronous = false;
-    options.programs.agent_extra = "[targets]\nrpo = \"1m\"\nrto = \"4h\"\nsnapshot_interval = \"26h\"\nwindow = \"30d\"\n";
+    options.programs.agent_extra = "[targets]\nrpo = \"1m\"\nrto = \"4h\"\nsnapshot_interval = \"26h\"\nwindow = \"30d\"\ndrill_interval = \"7d\"\n";
     auto world = World::start(std::move(options));
     ASSERT_OK(world);
     world_ = std::move(*world);
     ASSERT_OK(world_.snapshot());
   }
+  /// A real drill: its numbers are in the textfile, and its record at the receiver.
+  void drill() {
+    ASSERT_OK(world_.stele->wait_caught_up(*world_.source));
+    ASSERT_OK(world_.stele->restore_from_receiver());
+    ASSERT_OK(world_.stele->prepare_drills(STELE_SOURCE_DIR "/config/assertions/registry"));
+    ASSERT_OK(world_.stele->restore_ok({"drill"}));
+    ASSERT_NE(world_.stele->drill_metrics(), "");
+  }
   World world_;
 };
 
 TEST_F(Documents, TheMetricsPagesPassPromtool) {
-  for (const std::string& page : {world_.stele->agent_metrics(), world_.stele->receiver_metrics()}) {
-    ASSERT_NE(page.find("stele_build_info"), std::string::npos);
+  drill();
+  ASSERT_OK(test::wait_for("the receiver tells of the drill", 60, [&] { return world_.stele->receiver_metrics().find("stele_receiver_drill_passed{") != std::string::npos; }));
+  for (const std::string& page : {world_.stele->agent_metrics(), world_.stele->receiver_metrics(), world_.stele->drill_metrics()}) {
+    ASSERT_NE(page.find("stele_"), std::string::npos);
     auto checked = test::run_process({"promtool", "check", "metrics"}, {.input = page});
     ASSERT_OK(checked);
     EXPECT_EQ(checked->exit_code, 0) << checked->out << checked->err;
@@ -35,6 +45,7 @@ TEST_F(Documents, TheMetricsPagesPassPromtool) {
 }
 
 TEST_F(Documents, EveryQueryOfEveryDashboardHasData) {
+  drill();
   auto watch = Watch::start(*world_.stele);
   ASSERT_OK(watch);
   auto asked = test::run_process({"python3", kTests + "/queries.py", (*watch)->prometheus_url(), kMonitoring + "/grafana"});
@@ -43,6 +54,7 @@ TEST_F(Documents, EveryQueryOfEveryDashboardHasData) {
 }
 
 TEST_F(Documents, EveryCommandOfEveryRunbookWorks) {
+  drill();
   auto watch = Watch::start(*world_.stele);
   ASSERT_OK(watch);
   const std::string& root = world_.stele->root();

@@ -8,7 +8,6 @@
 #include <regex>
 #include <sstream>
 
-#include "core/base/time.h"
 
 namespace stele::scenario {
 
@@ -85,10 +84,7 @@ Status Watch::write_files(const test::StelePrograms& stele) {
                                                       {"group_interval: \\d+m", "group_interval: 1s"},
                                                       {"127.0.0.1:8060", fmt::format("127.0.0.1:{}", sink_port_)}}));
   STELE_CHECK(test::write_file_text(root_ + "/alertmanager.yml", alertmanager));
-  // In the place of a restore host: the agreed series of one passed drill.
-  STELE_TRY(const std::string drill, replaced(test::read_file_text(std::string(STELE_SOURCE_DIR) + "/tests/scenario/monitoring/drill.prom"),
-                                              {{"@NOW@", std::to_string(SystemClock().now().micros / 1'000'000)}}));
-  return test::write_file_text(root_ + "/drill.prom", drill);
+  return test::write_file_text(root_ + "/drill.prom", stele.drill_metrics());
 }
 
 std::string Watch::notes() const { return test::read_file_text(root_ + "/notes"); }

@@ -13,6 +13,7 @@ namespace stele::scenario {
 /// scale-rules.py), and a sink for what they tell. Scrapes agent and receiver of one StelePrograms. Use from the test's main thread.
 class Watch {
  public:
+  /// What a drill of `stele` wrote for Prometheus until now is served in the place of a restore host's Pushgateway.
   static Result<std::unique_ptr<Watch>> start(const test::StelePrograms& stele);
   ~Watch();
 

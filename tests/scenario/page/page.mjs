@@ -53,8 +53,17 @@ assert.ok(Math.abs(short.to - metric(metrics, "stele_receiver_window_latest_time
 assert.equal(await row.locator("line.snapshot").count(), full.snapshots.length);
 assert.match(await row.locator(".c-recv").innerText(), new RegExp(`${metric(metrics, "stele_receivers_connected")}/${metric(metrics, "stele_receivers_configured")}`));
 
-// A hostile name is text.
 const hostile = page.locator('.row[data-key="666666/registry"]');
+// So does the drill, which a restore host has really run and signed.
+await page.waitForFunction((k) => document.querySelector(`.row[data-key="${k}"] .c-drill .good`), key);
+const {databases: drilled} = await (await fetch(`${metricsUrl}/status`)).json();
+const drill = drilled.find((d) => d.site === "440000").drill;
+assert.equal(drill.outcome, "passed");
+assert.equal(metric(await (await fetch(`${metricsUrl}/metrics`)).text(), "stele_receiver_drill_passed"), 1);
+assert.match(await row.locator(".c-drill").innerText(), /passed .* ago\s+RTO [\d.]+ (s|min) · RPO [\d.]+ (s|min)/);
+assert.match(await hostile.locator(".c-drill").innerText(), /none/);
+
+// A hostile name is text.
 assert.match(await hostile.innerText(), /<img src=x onerror="document.title=1">"&/);
 assert.equal(await page.locator("img").count(), 0);
 assert.match(await page.title(), /Stele/);
@@ -97,6 +106,7 @@ await row.locator("a").press("Enter");
 await page.waitForSelector(".database .timeline.tall .window");
 assert.match(await page.locator(".database").innerText(), new RegExp(full.streams[0].stream ? "0/" : ""));
 assert.match(await page.locator(".database h1").innerText(), /440000\/registry/);
+assert.match(await page.locator(".database").innerText(), new RegExp(`演练 1[^]*通过[^]*${drill.host}`), "its drills are a table");
 
 // A narrow screen: nothing sticks out, on either page.
 const fits = () => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);

@@ -16,7 +16,7 @@ namespace {
     ASSERT_TRUE(result_.ok()) << (result_.ok() ? "" : result_.error().to_string()); \
   } while (false)
 
-/// A real receiver, a real agent, a real PostgreSQL, and a real browser with the page open (page.mjs). The two sides meet through files:
+/// A real receiver, a real agent, a real PostgreSQL, and a real browser with the page open (page.mjs); a real drill has passed. The two sides meet through files:
 /// the browser writes what it has seen, this side goes on and breaks the next thing.
 struct PageScenario : testing::Test {
   std::unique_ptr<test::PostgresCluster> source;
@@ -38,7 +38,7 @@ struct PageScenario : testing::Test {
     ASSERT_OK(source->psql("CREATE ROLE stele LOGIN REPLICATION; GRANT pg_monitor TO stele"));
     test::SteleOptions options;
     options.conninfo = fmt::format("host={} port={} user=stele dbname=postgres", source->socket_directory(), source->port());
-    options.agent_extra = "[targets]\nrpo = \"30s\"\nsnapshot_interval = \"26h\"\n";
+    options.agent_extra = "[targets]\nrpo = \"2m\"\nsnapshot_interval = \"26h\"\n";
     // A second site whose title is an attack, and that nobody ever writes.
     options.receiver_extra = fmt::format(R"(
 [page]
@@ -56,6 +56,10 @@ authorities = ["test"]
     ASSERT_OK(stele->start_agent());
     ASSERT_OK(stele->wait_streaming(*source, false));
     ASSERT_OK(stele->agent_ok({"snapshot"}));
+    ASSERT_OK(stele->wait_caught_up(*source));
+    ASSERT_OK(stele->restore_from_receiver());
+    ASSERT_OK(stele->prepare_drills(""));
+    ASSERT_OK(stele->restore_ok({"drill"}));
     meeting = stele->root() + "/meeting";
     std::filesystem::create_directories(meeting);
   }

@@ -187,13 +187,14 @@ Bytes ScriptedAgent::fact(format::FactKind kind, std::string note) {
   return must(fact.sign(key)).bytes;
 }
 
-Bytes ScriptedAgent::status(std::map<std::string, double> fields) {
+Bytes ScriptedAgent::status(std::map<std::string, double> fields, std::map<std::string, std::string> labels) {
   format::StatusMessage status;
   status.database = database;
   status.stream = stream;
   status.generation = generation;
   status.time = clock;
   status.fields = std::move(fields);
+  status.labels = std::move(labels);
   return must(status.sign(key)).bytes;
 }
 

@@ -78,7 +78,7 @@ class ScriptedAgent {
   /// `names`: of all lists together.
   Bytes manifest(const std::vector<Digest>& lists, std::uint64_t names, PositionRange range);
   Bytes fact(format::FactKind kind, std::string note);
-  Bytes status(std::map<std::string, double> fields);
+  Bytes status(std::map<std::string, double> fields, std::map<std::string, std::string> labels = {});
   Bytes withdrawal(const StreamId& stream, Position not_after);
   Bytes recipient_list(std::uint64_t serial, std::size_t keys);
 

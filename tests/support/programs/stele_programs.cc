@@ -261,6 +261,23 @@ Status StelePrograms::restore_from_receiver() {
   return write_restore_config(false);
 }
 
+Status StelePrograms::prepare_drills(const std::string& assertions, const std::string& lines) {
+  if (!fs::exists(root_ + "/keys/restore-host.key")) {
+    STELE_TRY(const ProcessOutput made, restore_plain({"keygen", "--restore-host", "--directory", root_ + "/keys", "--label", "test drill host"}));
+    if (made.exit_code != 0) return Error{ErrorCode::kDatabase, "keygen --restore-host: " + made.err, ""};
+  }
+  std::error_code ignored;
+  fs::create_directories(root_ + "/textfile", ignored);
+  const std::string file = root_ + "/restore.toml";
+  return write_file_text(file, read_file_text(file) + fmt::format("[drill]\ndatabase = \"{1}/{2}\"\ndirectory = \"{0}/drill\"\nassertions = \"{3}\"\nreports = \"{0}/reports\"\n"
+                                                                  "signing_key = \"{0}/keys/restore-host.key\"\ntextfile_directory = \"{0}/textfile\"\n{4}\n",
+                                                                  root_, options_.site, options_.database, assertions, lines));
+}
+
+std::string StelePrograms::drill_metrics() const {
+  return read_file_text(fmt::format("{}/textfile/stele_drill_{}_{}.prom", root_, options_.site, options_.database));
+}
+
 Status StelePrograms::make_keys() {
   STELE_TRY(std::string out, restore_ok({"keygen", "--directory", root_ + "/keys"}));
   (void)out;

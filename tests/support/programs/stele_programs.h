@@ -98,6 +98,11 @@ class StelePrograms {
   /// Points restore.toml at the store directory (the default), or at the running receiver.
   Status restore_from_store();
   Status restore_from_receiver();
+  /// Makes the restore host's signing key, once, and appends a [drill] table to restore.toml: of this database, with everything below root().
+  /// `lines`: further ones of the table.
+  Status prepare_drills(const std::string& assertions, const std::string& lines = "");
+  /// Prometheus' text that the last drill wrote; "" before the first.
+  std::string drill_metrics() const;
 
   const std::string& root() const { return root_; }
   std::string store_directory() const { return root_ + "/receiver/store"; }

@@ -98,5 +98,64 @@ TEST(StatusMessage, ASlotThatIsGoneOrLostShows) {
   EXPECT_EQ(status_message(v, {}).fields.at("slot_state"), 4);
 }
 
+/// A view in which everything is wrong at once.
+AgentView a_bad_view() {
+  AgentView v = a_view();
+  v.log.streaming = false;
+  v.log.last_error = "connection refused";
+  v.log.degraded = true;
+  v.spool_failed = true;
+  v.spool_capacity = 100;
+  v.spool_disk_bytes = 70;
+  v.off_site_time = ago(90);
+  v.uplinks[0].gap = true;
+  v.snapshot.last_error = Error{ErrorCode::kIo, "a file vanished", ""};
+  v.snapshot.last_success = ago(3 * 86400);
+  v.tls.certificate_not_after = ago(-3 * 86400 - 3600);
+  return v;
+}
+
+config::AgentConfig with_targets() {
+  config::AgentConfig config;
+  config.name = {"440000", "registry"};
+  config.policy.quorum = 1;
+  config.targets.rpo = std::chrono::seconds(30);
+  config.targets.snapshot_interval = std::chrono::hours(24);
+  return config;
+}
+
+TEST(AgentReasons, AreGivenInBothLanguagesUnderOneCode) {
+  std::set<std::string> codes;
+  for (const Reason& r : reasons(a_bad_view(), with_targets())) {
+    codes.insert(r.code);
+    EXPECT_FALSE(r.en.empty()) << r.code;
+    EXPECT_TRUE(std::any_of(r.zh.begin(), r.zh.end(), [](char c) { return static_cast<unsigned char>(c) >= 0xE4; })) << r.code << ": " << r.zh;
+    EXPECT_TRUE(std::none_of(r.en.begin(), r.en.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; })) << r.en;
+  }
+  EXPECT_EQ(codes, (std::set<std::string>{"not_streaming", "degraded", "spool_failed", "spool", "rpo", "receiver_gap", "receiver_away", "receivers", "snapshot_failed", "snapshot_late",
+                                          "agent_certificate"}));
+}
+
+TEST(AgentReasons, ScreenAndJsonTellTheSame) {
+  const std::string json = status_json(a_bad_view(), with_targets());
+  const std::string english = status_text(json, cli::Painter(false)), chinese = status_text(json, cli::Painter(false), "zh");
+  for (const Reason& r : reasons(a_bad_view(), with_targets())) {
+    EXPECT_NE(json.find(r.zh), std::string::npos) << r.zh;
+    EXPECT_NE(english.find(r.en), std::string::npos) << r.en;
+    EXPECT_NE(chinese.find(r.zh), std::string::npos) << r.zh;
+    EXPECT_EQ(chinese.find(r.en), std::string::npos) << r.en;
+  }
+}
+
+TEST(AgentReasons, ThereAreNoneWhenAllIsWell) {
+  AgentView v = a_view();
+  v.off_site_end = v.log.server_end;
+  for (UplinkState& u : v.uplinks) u.connected = true;
+  v.snapshot.last_success = ago(3600);
+  v.tls.certificate_not_after = ago(-90 * 86400);
+  EXPECT_TRUE(reasons(v, with_targets()).empty());
+  EXPECT_NE(status_json(v, with_targets()).find("\"state\": \"ok\""), std::string::npos);
+}
+
 }  // namespace
 }  // namespace stele::agent

@@ -126,6 +126,19 @@ TEST(ReceiverConfig, TakesAuthoritiesInPlaceAndFromAFile) {
   EXPECT_EQ(load_authority_text({"x", {}, path}).error().code, ErrorCode::kNotFound);
 }
 
+TEST(ReceiverConfig, TakesRestoreHostsOrNone) {
+  EXPECT_TRUE(parse_receiver_config(kReceiver, "/etc/stele/receiver.toml").value().restore_hosts.empty());
+  const std::string host = "[[restore_host]]\nlabel = 'drill-1'\npublic_key = 'drill-1.pub'\n";
+  auto config = parse_receiver_config(std::string(kReceiver) + host, "/etc/stele/receiver.toml");
+  ASSERT_TRUE(config.ok()) << config.error().what;
+  ASSERT_EQ(config->restore_hosts.size(), 1u);
+  EXPECT_EQ(config->restore_hosts[0].label, "drill-1");
+  EXPECT_EQ(config->restore_hosts[0].path, "/etc/stele/drill-1.pub");
+  auto twice = parse_receiver_config(std::string(kReceiver) + host + host, "/etc/stele/receiver.toml");
+  ASSERT_FALSE(twice.ok());
+  EXPECT_THAT(twice.error().what, HasSubstr("the restore_host \"drill-1\" is listed twice"));
+}
+
 TEST(ReceiverConfig, RefusesContradictions) {
   auto error = [](const std::string& extra) {
     auto config = parse_receiver_config(std::string(kReceiver) + extra, "receiver.toml");

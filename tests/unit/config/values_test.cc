@@ -66,4 +66,9 @@ TEST(Values, PrintsForPeople) {
   EXPECT_EQ(format_duration(std::chrono::hours(49)), "2d 1h");
   EXPECT_EQ(format_duration(Duration::max()), "106751991d 4h");  // from a hostile time
   EXPECT_EQ(format_duration(Duration::min()), "-106751991d 4h");
+  EXPECT_EQ(format_duration_zh(std::chrono::milliseconds(4200)), "4 秒");
+  EXPECT_EQ(format_duration_zh(std::chrono::minutes(90)), "1 小时 30 分");
+  EXPECT_EQ(format_duration_zh(std::chrono::hours(48)), "2 天");
+  EXPECT_EQ(format_duration_zh(std::chrono::hours(49)), "2 天 1 小时");
+  EXPECT_EQ(format_duration_zh(Duration::max()), "106751991 天 4 小时");
 }

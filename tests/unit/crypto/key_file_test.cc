@@ -228,6 +228,16 @@ TEST(KeyFile, AnAuthorityIsReadAsDigitsOrAsItsLine) {
   }
 }
 
+TEST(KeyFile, ARestoreHostIsNoAuthority) {
+  test::SeededRandom random(8);
+  const RestoreHostKey host{"drill-1", SigningKey::generate(default_suite(), random)};
+  const std::string line = encode_public_key(public_line_of(host)).value();
+  EXPECT_EQ(read_restore_host_key(line).value(), host.key.verify_key());
+  EXPECT_EQ(read_restore_host_key(to_hex(host.key.verify_key().bytes())).value(), host.key.verify_key());
+  EXPECT_EQ(read_authority_key(line).error().code, ErrorCode::kConfig);
+  EXPECT_EQ(read_restore_host_key(encode_public_key(public_line_of(AuthorityKey{"national", SigningKey::generate(default_suite(), random)})).value()).error().code, ErrorCode::kConfig);
+}
+
 TEST(KeyFile, OthersMayNotReadIt) {
   EXPECT_TRUE(check_key_file_mode(0100600, "f").ok());
   EXPECT_TRUE(check_key_file_mode(0100400, "f").ok());

@@ -22,7 +22,7 @@ Timestamp at(std::int64_t seconds) { return {(kBegin + seconds) * 1'000'000}; }
 
 json database(const DatabaseName& name = kName) {
   return {{"site", name.site}, {"database", name.database}, {"title", "广东"}, {"targets", {{"snapshot_interval_seconds", 86400}}}, {"snapshots", json::array()},
-          {"gaps", json::array()}, {"facts", json::array()}, {"drill", nullptr}};
+          {"gaps", json::array()}, {"facts", json::array()}, {"drills", json::array()}};
 }
 json status_of(json d) { return {{"receiver", "shaoguan"}, {"databases", {std::move(d)}}}; }
 json snapshot(std::int64_t finished, bool usable = true, int damaged = 0) {
