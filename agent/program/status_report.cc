@@ -142,7 +142,10 @@ std::vector<Reason> reasons(const AgentView& view, const config::AgentConfig& co
   }
   if (view.log.degraded) out.critical("degraded", "commits are confirmed without the quorum (degraded)", "提交未经法定数量接收端确认（已降级）");
   if (view.spool_failed) out.critical("spool_failed", "a write or a sync of the spool failed", "代理缓存写入或落盘失败");
-  if (view.log.spool_full) {
+  if (view.log.released) {
+    out.critical("slot_released", "the spool is full and the slot is released: the source drops log that nobody holds",
+                 "代理缓存已满且复制槽已放行：源端正在丢弃尚未异地保存的日志");
+  } else if (view.log.spool_full) {
     out.critical("spool_full", "the spool is full: the source is held back", "代理缓存已满：源端日志被滞留");
   } else if (view.spool_capacity != 0 && view.spool_disk_bytes > view.spool_capacity / 2) {
     const std::uint64_t percent = 100 * view.spool_disk_bytes / view.spool_capacity;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "core/base/result.h"
@@ -20,8 +21,17 @@ using Duration = std::chrono::microseconds;
 /// A moment on the monotonic clock; only differences mean something.
 using Instant = std::chrono::steady_clock::time_point;
 
-inline Timestamp operator+(Timestamp t, Duration d) { return {t.micros + d.count()}; }
-inline Duration operator-(Timestamp a, Timestamp b) { return Duration(a.micros - b.micros); }
+/// Times come from other hosts: what would be out of range stays at its end.
+inline Timestamp operator+(Timestamp t, Duration d) {
+  std::int64_t sum = 0;
+  if (__builtin_add_overflow(t.micros, d.count(), &sum)) sum = d.count() > 0 ? std::numeric_limits<std::int64_t>::max() : std::numeric_limits<std::int64_t>::min();
+  return {sum};
+}
+inline Duration operator-(Timestamp a, Timestamp b) {
+  std::int64_t difference = 0;
+  if (__builtin_sub_overflow(a.micros, b.micros, &difference)) return a > b ? Duration::max() : Duration::min();
+  return Duration(difference);
+}
 
 /// "2026-11-23T15:33:45.123456Z"; the fraction is left out when it is zero.
 std::string to_iso8601(Timestamp t);

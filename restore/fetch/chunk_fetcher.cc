@@ -123,7 +123,12 @@ Status ChunkFetcher::fetch(std::span<const ChunkName> names, std::size_t workers
         batch = next++;
       }
       const std::size_t first = batch * kBatchChunks;
-      Status done = open_batch(worker, names, first, std::min(kBatchChunks, names.size() - first), opened);
+      Status done;
+      try {
+        done = open_batch(worker, names, first, std::min(kBatchChunks, names.size() - first), opened);
+      } catch (const std::exception& e) {
+        done = Error{ErrorCode::kInternal, std::string("open chunks: ") + e.what(), ""};  // its turn still comes: the others wait for it
+      }
       {
         std::unique_lock lock(turn_mutex);
         turn_changed.wait(lock, [&] { return turn == batch || failed; });

@@ -12,7 +12,7 @@ COLUMNS = [  # figure, heading, format
     ("stored_bytes", "stored MB", "{:,.1f}"), ("peak_memory", "agent MiB", "{:.0f}")]
 SCALE = {"stored_bytes": 1e6, "peak_memory": 1 << 20}
 SETTINGS = {
-    "stele": "agent and receiver with TLS 1.3 on loopback, zstd 3 (log 1), AES-256-GCM, a worker for each core; snapshot --full in full snapshots",
+    "stele": "agent and receiver with TLS 1.3 on loopback, zstd 2 (log 1), AES-256-GCM, a worker for each core; snapshot --full in full snapshots",
     "pgbackrest": "zst 3, aes-256-cbc, process-max 2, start-fast, archive-async; repository on the same disk",
     "pg_basebackup": "-c fast, WAL streamed; >/dev/null: tar on standard output without WAL",
     "pg_receivewal": "--synchronous with a slot as synchronous standby; without it for catching up",

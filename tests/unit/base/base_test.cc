@@ -74,5 +74,14 @@ TEST(Error, KeepsTheExitCodeContract) {
   EXPECT_EQ(system_error("write", "f", ENOSPC).code, ErrorCode::kDiskFull);
 }
 
+TEST(Timestamp, StaysAtTheEndOfItsRange) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max(), kLeast = std::numeric_limits<std::int64_t>::min();
+  EXPECT_EQ((Timestamp{kMost - 1} + Duration(5)).micros, kMost);
+  EXPECT_EQ((Timestamp{kLeast + 1} + Duration(-5)).micros, kLeast);
+  EXPECT_EQ(Timestamp{kMost} - Timestamp{-1}, Duration::max());
+  EXPECT_EQ(Timestamp{kLeast} - Timestamp{1}, Duration::min());
+  EXPECT_EQ(Timestamp{7} - Timestamp{5}, Duration(2));
+}
+
 }  // namespace
 }  // namespace stele
