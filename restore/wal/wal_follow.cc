@@ -79,9 +79,11 @@ Result<Followed> extend_staging(const StoreCatalog& catalog, LogReader& reader, 
                  "the standby cannot go on with the new history: stop it and build it anew with `run --standby --delta`, or promote it as it is"};
   }
   const std::uint64_t size = plan.segment_size;
-  // The segment in which a timeline begins has a new name, and the parent's bytes before the switch.
+  // The segment in which a timeline begins has a new name, and the parent's bytes before the switch: it is written from its start, also when
+  // an earlier step came up to the switch under the parent's name and nothing of the new timeline was there yet.
   const bool moved = current->stream != followed->stream;
-  const Position from = moved ? Position{plan.end.value / size * size} : plan.end;
+  const bool switch_inside = !current->history.empty() && current->history.back().end.value / size == plan.end.value / size;
+  const Position from = moved || switch_inside ? Position{plan.end.value / size * size} : plan.end;
   const recovery::LogMap log(facts);
   const recovery::Cover cover = recovery::cover_path(log, path, from, recovery::kEndOfTime);
   Followed out{plan.end, log.as_of(followed->stream, plan.end), plan.timelines.back().number, 0};

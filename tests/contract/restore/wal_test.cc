@@ -1,6 +1,7 @@
 #include "tests/contract/restore/small_store.h"
 
 #include "core/pg/timeline_history.h"
+#include "restore/wal/wal_follow.h"
 
 namespace stele::restore {
 namespace {
@@ -107,6 +108,40 @@ TEST_F(Wal, ANewTimelinesFirstSegmentBeginsWithItsParentsBytes) {
   ASSERT_TRUE(parsed.ok());
   ASSERT_EQ(parsed->ancestors.size(), 1u);
   EXPECT_EQ(parsed->ancestors[0].end, fork);
+}
+
+TEST_F(Wal, AFollowedTimelinesFirstSegmentIsWholeThoughItsParentsEndCameAlone) {
+  fill(9, false);
+  const auto p = plan();
+  ASSERT_TRUE(p.ok()) << p.error().to_string();
+  ASSERT_TRUE(stage_wal(*catalog_, *log_, *p, {}, staging(), 2, {}, true).ok());
+  auto more = [&](int first) {
+    const std::size_t begin = wal_.bytes().size();
+    for (int i = first; i < first + 3; ++i) {
+      wal_.filler(100'000);
+      wal_.commit(static_cast<pg::TransactionId>(700 + i), second(i));
+    }
+    return Bytes(wal_.bytes().begin() + static_cast<std::ptrdiff_t>(begin), wal_.bytes().end());
+  };
+  auto extend = [&] {
+    catalog_ = load().value();
+    log_ = std::make_unique<LogReader>(*catalog_, keys_);
+    auto followed = extend_staging(*catalog_, *log_, staging(), 2);
+    EXPECT_TRUE(followed.ok()) << followed.error().to_string();
+    return followed->end;
+  };
+  // The source was promoted: its new branch is known, and of the log only the old timeline's end has come.
+  builder_->log(stream_, end_, more(10), second(10), second(12), second(12));
+  const Position fork = wal_.position();
+  ASSERT_NE(fork.value % kSegment, 0u);
+  const StreamId child = builder_->branch(2, kSystem, kSegment, stream_, fork);
+  EXPECT_EQ(extend(), fork);
+  builder_->log(child, fork, more(13), second(13), second(15), second(15));
+  EXPECT_EQ(extend(), wal_.position());
+  const Bytes segment = read_path(staging() + "/" + pg::wal_file_name({2, fork.value / kSegment}, kSegment));
+  ASSERT_EQ(segment.size(), kSegment);
+  const std::size_t begin = fork.value / kSegment * kSegment - 0x1000000, size = std::min<std::size_t>(kSegment, wal_.bytes().size() - begin);
+  EXPECT_TRUE(equal(ByteView(segment).first(size), ByteView(wal_.bytes()).subspan(begin, size)));
 }
 
 }  // namespace
