@@ -40,7 +40,7 @@ def run(bench):
                 ("stele", "stele", start_stele, bench.stele.stop_agent),
                 # One durable copy, off-site, as pg_receivewal has; with the spool there are two.
                 ("stele, no spool", "stele", lambda: start_stele("none"), bench.stele.stop_agent)]
-    for clients in (8, 1):
+    for clients in (8,) if bench.options.smoke else (8, 1):
         contenders = [(name, lambda a=application, s=start: protect(a, s), lambda: pgbench(cluster, script, clients, bench.options.seconds),
                        lambda s=stop: leave(s)) for name, application, start, stop in standbys]
         bench.alternate(phase.part(f"{clients} client{'s' if clients > 1 else ''}"), contenders)
