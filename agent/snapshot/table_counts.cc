@@ -12,7 +12,7 @@ constexpr std::size_t kMaxDatabases = 64;
 constexpr std::size_t kMaxWarnings = 8;
 constexpr auto kOneDatabase = std::chrono::seconds(5);
 
-// What users made: pg_ is reserved for the system's schemas. A drill asks the same of the copy (restore/drill/table_counts.cc).
+// What users made: pg_ is reserved for the system's schemas. A drill asks the same of the copy (restore/drill/counts_check.cc).
 constexpr std::string_view kRelations =
     "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     "WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND c.relpersistence <> 't' AND c.relkind <> 'c'";

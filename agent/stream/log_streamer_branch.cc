@@ -277,21 +277,20 @@ Status LogStreamer::renew_epoch() {
 /// so before the slot moves; whether log is really lost shows when streaming goes on (note_gap), for the server may still have it.
 void LogStreamer::release_slot() {
   full_since_.reset();
-  const auto last = spool_.last_frame();
-  const ReleasedLog released{branch_->stream, last && last->stream == branch_->stream ? last->range.end : branch_->begin};
-  if (Status noted = state_.update([&](AgentFacts& f) {
-        if (!f.released) f.released = released;
-      });
-      !noted.ok()) {
-    log::log_error(noted.error().in("the slot is not released"));
-    return;
+  if (!state_.facts().released) {
+    const auto last = spool_.last_frame();
+    const ReleasedLog released{branch_->stream, last && last->stream == branch_->stream ? last->range.end : branch_->begin};
+    if (Status noted = state_.update([&](AgentFacts& f) { f.released = released; }); !noted.ok()) {
+      log::log_error(noted.error().in("the slot is not released"));
+      return;
+    }
   }
-  log::error("the spool is full: the slot is released, log behind this position may be lost", {{"end", released.end}});
+  log::error("the spool is full: the slot is released, log behind this position may be lost", {{"end", state_.facts().released->end}});
   tell([](LogStatus& s) { s.released = s.spool_full = true; });
   std::string told;
   while (!interrupt_->stopped()) {
     spool_.retry();
-    if (!spool_.stalled() && spool_.bytes() <= spool_.capacity() / 2) break;
+    if (spool_has_room()) break;
     Status moved = advance_released_slot();
     const std::string failure = moved.ok() ? "" : moved.error().to_string();
     if (!moved.ok() && failure != told) log::log_error(moved.error().in("release the slot"));
@@ -300,6 +299,8 @@ void LogStreamer::release_slot() {
   }
   tell([](LogStatus& s) { s.released = false; });
 }
+
+bool LogStreamer::spool_has_room() const { return !spool_.stalled() && spool_.bytes() <= spool_.capacity() / 2; }
 
 Status LogStreamer::advance_released_slot() {
   STELE_TRY(PgConnection connection, connect_primary());

@@ -32,6 +32,18 @@ TEST(Release, AFullSpoolLetsTheSlotGoAndTheGapIsToldAndClosedByASnapshot) {
   })) << world.stele->logs();
   for (int i = 0; i < 3; ++i) ASSERT_OK(world.source->psql("SELECT pg_switch_wal(); CHECKPOINT"));
 
+  // An agent that is killed meanwhile goes on releasing: the spool is as full as before, and what it would stream next is gone.
+  world.stele->agent_process().kill_hard();
+  auto meanwhile = world.source->psql("CREATE TABLE meanwhile AS SELECT 1; SELECT pg_switch_wal()");
+  ASSERT_OK(meanwhile);
+  auto behind = world.source->psql("SELECT pg_current_wal_flush_lsn()");
+  ASSERT_OK(behind);
+  ASSERT_OK(world.stele->start_agent());
+  ASSERT_OK(test::wait_for("the slot goes forward again", 120, [&] {
+    auto moved = world.source->psql(fmt::format("SELECT restart_lsn >= '{}' FROM pg_replication_slots", *behind));
+    return moved.ok() && *moved == "t";
+  })) << world.stele->logs();
+
   ASSERT_OK(world.stele->start_receiver());
   ASSERT_OK(world.stele->wait_caught_up(*world.source, 120)) << world.stele->logs();
   ASSERT_OK(world.source->psql("CREATE TABLE after_gap AS SELECT 'here' AS word"));
