@@ -58,7 +58,8 @@ Result<int> drill(const cli::Common& common, DrillOptions& options) {
   DrillOutcome outcome = host.ok() ? run_drill(common, config, options) : failed_drill(config, options, host.error());
   if (outcome.result.database.site.empty()) {
     // Nobody would know whose failure it is.
-    if (outcome.error) return outcome.error->with_hint("with [drill] database in the configuration a drill that does not run shows in the metrics");
+    constexpr std::string_view kNameIt = "with [drill] database in the configuration a drill that does not run shows in the metrics";
+    if (outcome.error) return outcome.error->hint.empty() ? outcome.error->with_hint(kNameIt) : outcome.error->with_hint(fmt::format("{}; {}", outcome.error->hint, kNameIt));
   }
   const Published published = publish(common, config, options.store, outcome, host.ok() ? &*host : nullptr);
   for (const Error& problem : published.problems) log::log_error(problem.in("publish the drill"));

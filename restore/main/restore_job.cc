@@ -55,6 +55,7 @@ Status RestoreJob::Impl::decide() {
     STELE_TRY(installation_, find_installation(context_->fs(), runner_, static_cast<int>(snapshot_->sealed().server_version), context_->config().postgres.bin_directory.string()));
   }
   STELE_TRY(user_, choose_user(context_->config().postgres.user, report_.directory));
+  if (options_.start || options_.side_instance) STELE_CHECK(check_can_reach(runner_, user_, report_.directory));
   report_.seconds_plan = seconds();
   return {};
 }

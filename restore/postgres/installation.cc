@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <filesystem>
 
 #include "core/pg/versions.h"
 #include "restore/postgres/config_file.h"
@@ -223,6 +224,22 @@ Result<OsUser> choose_user(const std::string& configured, const std::string& dat
     return Error{ErrorCode::kConfig, "run PostgreSQL as root: it refuses that",
                  "set [postgres] user to an unprivileged user"};
   return std::move(*user);
+}
+
+Status check_can_reach(ProcessRunner& runner, const OsUser& user, const std::string& path) {
+  if (!user.change) return {};
+  std::vector<std::string> above;
+  for (std::filesystem::path up = std::filesystem::path(path).parent_path(); up.has_relative_path(); up = up.parent_path()) {
+    std::error_code ec;
+    if (std::filesystem::is_directory(up, ec)) above.insert(above.begin(), up.string());
+  }
+  for (const std::string& directory : above) {
+    STELE_TRY(const ProcessOutput asked, runner.run({.argv = {"/usr/bin/test", "-x", directory}, .user = user}, kPatience));
+    if (asked.end.ok()) continue;
+    return Error{ErrorCode::kIo, fmt::format("place a server of user {} in {}: {} does not let this user pass", user.name, path, directory),
+                 fmt::format("chmod o+x {}, or choose another place; nothing was written", directory)};
+  }
+  return {};
 }
 
 Status give_tree_to(const OsUser& user, const std::string& directory) {

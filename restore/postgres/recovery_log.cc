@@ -318,7 +318,7 @@ Error start_error(const RecoveryLog& log, std::string_view data_directory, std::
       error.hint = "install the extension's package on this host, or take the library out of shared_preload_libraries";
       break;
     case StartProblem::kPortBusy:
-      error.hint = "another server has this port or socket: stop it or choose another port";
+      error.hint = "another server has this port or socket: stop it, or choose another with --port";
       break;
     case StartProblem::kDirectoryInUse:
       error.code = ErrorCode::kExists;

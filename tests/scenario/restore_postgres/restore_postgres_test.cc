@@ -434,6 +434,17 @@ TEST_F(RestorePostgres, AMissingPreloadLibraryIsNamed) {
   EXPECT_EQ(rows(), "1");
 }
 
+TEST_F(RestorePostgres, AClosedDirectoryAboveIsNamedBeforeAnythingIsWritten) {
+  const std::string closed = place_->root_directory() + "/closed";
+  fs::create_directory(closed);
+  fs::permissions(closed, fs::perms(0700));
+  const Status within = check_can_reach(runner_, user_, closed + "/new/data");
+  // Only root places a server of another user.
+  ASSERT_EQ(within.ok(), !user_.change);
+  if (!within.ok()) EXPECT_THAT(within.error().to_string(), HasSubstr("chmod o+x " + closed + ","));
+  ASSERT_OK(check_can_reach(runner_, user_, place_->root_directory() + "/new/data"));
+}
+
 TEST_F(RestorePostgres, ATakenSocketIsNamed) {
   ASSERT_OK(set_up(RecoveryTarget::immediate()));
   ASSERT_OK(start());
