@@ -153,9 +153,13 @@ class DrillJob {
     run_.configuration.forced.push_back({"autovacuum", "off"});
     run_.configuration.forced.push_back({"cluster_name", "stele-drill"});
     job_.emplace(common_, run_);
-    STELE_CHECK(job_->decide());
+    Status decided = job_->decide();
+    // Also where it ends here: somebody must hear whose drill failed.
+    if (result().database.site.empty()) result().database = job_->report().facts.database;
+    STELE_CHECK(decided);
     note_plan();
     ServerOptions server = job_->server_options();
+    STELE_CHECK(check_can_reach(job_->runner(), server.user, run_.into));
     STELE_CHECK(check_isolation(job_->runner(), server.user));
     STELE_CHECK(job_->write());
     note_written();
@@ -180,7 +184,6 @@ class DrillJob {
     DrillResult& r = result();
     const RunReport& d = job_->report();
     const recovery::Plan& plan = d.plan;
-    r.database = d.facts.database;
     recovery::Target shown = plan.target;
     shown.timeline = options_.target.timeline;
     r.target = shown.to_string();

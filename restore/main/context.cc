@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 
 #include "core/config/log.h"
@@ -15,6 +16,7 @@
 #include "core/store/local_store.h"
 #include "restore/apply/beneath.h"
 #include "restore/fetch/parallel.h"
+#include "restore/main/private_place.h"
 
 namespace stele::restore {
 
@@ -231,7 +233,8 @@ Status Context::check_known_heads(const StoreCatalog& catalog) {
     known[b.stream] = std::max(known[b.stream], log.end_of(b.stream));
   }
   for (const auto& [stream, end] : known) text += fmt::format("{} {}\n", stream.hex(), end.to_string());
-  Status written = io::make_directories_durably(fs_, config_.work_directory.string());
+  std::error_code ec;
+  Status written = std::filesystem::exists(config_.work_directory, ec) ? Status() : make_passable_directory(fs_, config_.work_directory.string());
   if (written.ok()) written = io::write_file_durably(fs_, path, as_bytes(text), io::WriteMode::kReplace);
   if (!written.ok()) log::warning("the newest heads could not be remembered", {{"error", written.error().to_string()}});
   return {};

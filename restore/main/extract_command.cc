@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -34,22 +33,6 @@ struct Options {
 };
 
 Instant in(Duration patience) { return std::chrono::steady_clock::now() + patience; }
-
-/// kConfig unless the server's user can reach what lies in the directory.
-Status check_reachable(const OsUser& user, const std::string& directory) {
-  if (!user.change) return {};
-  for (fs::path up = directory; !up.empty(); up = up.parent_path()) {
-    struct stat info {};
-    if (::stat(up.c_str(), &info) != 0) return system_error("look at", up.string(), errno);
-    const bool member = std::find(user.groups.begin(), user.groups.end(), info.st_gid) != user.groups.end();
-    const mode_t bit = info.st_uid == user.uid ? S_IXUSR : member ? S_IXGRP : S_IXOTH;
-    if ((info.st_mode & bit) == 0) {
-      return Error{ErrorCode::kConfig, fmt::format("the server's user {} cannot enter {}", user.name, up.string()), "give another --place, or let that user pass (chmod o+x)"};
-    }
-    if (up == up.root_path()) break;
-  }
-  return {};
-}
 
 /// One extraction: what was asked for is checked, a side instance is made, PostgreSQL's own tools take it from there.
 class Extraction {
@@ -87,12 +70,9 @@ class Extraction {
     base_ = !options_.place.empty() ? options_.place : !config.work_directory.empty() ? config.work_directory.string() : "/var/tmp";
     std::error_code ec;
     base_ = fs::absolute(base_, ec).lexically_normal().string();
-    if (!fs::exists(base_, ec)) {
-      io::PosixFileSystem files;
-      STELE_CHECK(io::make_directories_durably(files, base_));
-      ::chmod(base_.c_str(), 0711);
-    }
-    return {};
+    if (fs::exists(base_, ec)) return {};
+    io::PosixFileSystem files;
+    return make_passable_directory(files, base_);
   }
 
   Result<nlohmann::json> in_place(const std::string& place) {
@@ -109,7 +89,7 @@ class Extraction {
     RestoreJob job(common_, run);
     STELE_CHECK(job.decide());
     ServerOptions server = job.server_options();
-    STELE_CHECK(check_reachable(server.user, base_));
+    STELE_CHECK(check_can_reach(job.runner(), server.user, place));
     DumpTools tools(job.runner(), server.installation, place + "/tools.log", &signals_.raised());
     STELE_CHECK(check_destination(tools));
     if (!common_.json) std::fputs(describe(job.report().plan).c_str(), stderr);

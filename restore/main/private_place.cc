@@ -11,6 +11,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "core/io/durable_file.h"
+
 namespace stele::restore {
 
 namespace fs = std::filesystem;
@@ -37,6 +39,12 @@ void remove_leftovers(const std::string& base, const std::string& kind) {
 }
 
 }  // namespace
+
+Status make_passable_directory(io::FileSystem& fs, const std::string& path) {
+  STELE_CHECK(io::make_directories_durably(fs, path));
+  if (::chmod(path.c_str(), 0711) != 0) return system_error("change the mode of", path, errno);
+  return {};
+}
 
 Result<PrivatePlace> PrivatePlace::make(const std::string& base, const std::string& kind) {
   remove_leftovers(base, kind);

@@ -2,9 +2,12 @@
 
 #include <string>
 
-#include "core/base/result.h"
+#include "core/io/file_system.h"
 
 namespace stele::restore {
+
+/// Makes a directory (and those above it) in which places may be made: others pass to what is theirs, and see nothing else (mode 0711).
+Status make_passable_directory(io::FileSystem& fs, const std::string& path);
 
 /// A directory that nobody else enters (mode 0700; it may be given to the server's user) and that is gone with the object, with all that is in
 /// it. Its lock, a file beside it, dies with this process: what a killed one left behind is removed by the next that makes a place of this kind

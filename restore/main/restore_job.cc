@@ -31,6 +31,7 @@ Status RestoreJob::Impl::decide() {
     STELE_TRY(context_, Context::open(common_, options_.store));
   }
   STELE_TRY(const DatabaseName database, options_.store.database.empty() ? context_->database() : parse_database_name(options_.store.database));
+  report_.facts.database = database;
   if (context_->keys().empty()) STELE_CHECK(context_->load_keys(true));
   STELE_TRY(catalog_, context_->load(database));
   STELE_CHECK(context_->check_known_heads(*catalog_));
@@ -40,7 +41,6 @@ Status RestoreJob::Impl::decide() {
     STELE_TRY(target, options_.choose_target(catalog_->facts()));
   }
   STELE_TRY(report_.plan, plan_restore(*catalog_, target, to_plan_options(options_.target), &index));
-  report_.facts.database = database;
   report_.problems = catalog_->problems();
   STELE_TRY(snapshot_, SnapshotReader::open(*catalog_, context_->keys(), report_.plan.snapshot.id, context_->workers()));
   STELE_CHECK(check_existing());
@@ -55,7 +55,7 @@ Status RestoreJob::Impl::decide() {
     STELE_TRY(installation_, find_installation(context_->fs(), runner_, static_cast<int>(snapshot_->sealed().server_version), context_->config().postgres.bin_directory.string()));
   }
   STELE_TRY(user_, choose_user(context_->config().postgres.user, report_.directory));
-  if (options_.start || options_.side_instance) STELE_CHECK(check_can_reach(runner_, user_, report_.directory));
+  if (options_.start) STELE_CHECK(check_can_reach(runner_, user_, report_.directory));
   report_.seconds_plan = seconds();
   return {};
 }

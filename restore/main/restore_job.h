@@ -84,7 +84,7 @@ class RestoreJob {
   /// `recover`, with the progress of the replay shown; a private server that promoted is asked where it ended, and must have ended there.
   Result<std::unique_ptr<ServerProcess>> recover_to_end(const ServerOptions& server, WaitOptions wait = {});
 
-  /// After decide().
+  /// After decide(); the database is known also where that refused something later.
   const RunReport& report() const;
   /// What the snapshot's manifest says in private: server version, texts, system identifier. After decide().
   const format::ManifestSealed& snapshot() const;

@@ -236,7 +236,7 @@ Status check_can_reach(ProcessRunner& runner, const OsUser& user, const std::str
   for (const std::string& directory : above) {
     STELE_TRY(const ProcessOutput asked, runner.run({.argv = {"/usr/bin/test", "-x", directory}, .user = user}, kPatience));
     if (asked.end.ok()) continue;
-    return Error{ErrorCode::kIo, fmt::format("place a server of user {} in {}: {} does not let this user pass", user.name, path, directory),
+    return Error{ErrorCode::kConfig, fmt::format("place a server of user {} in {}: {} does not let this user pass", user.name, path, directory),
                  fmt::format("chmod o+x {}, or choose another place; nothing was written", directory)};
   }
   return {};

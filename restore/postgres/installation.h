@@ -40,7 +40,7 @@ Result<Installation> find_installation(io::FileSystem& fs, ProcessRunner& runner
 Result<OsUser> choose_user(const std::string& configured, const std::string& data_directory);
 
 /// The user can pass every directory above `path`, as far as they exist: asked before anything is written, for the server would
-/// refuse only at its start. kIo names the one that is closed. Access lists count too, so a small program asks as that user.
+/// refuse only at its start. kConfig names the one that is closed. Access lists count too, so a small program asks as that user.
 Status check_can_reach(ProcessRunner& runner, const OsUser& user, const std::string& path);
 
 /// Gives a directory and all that is beneath to the user; symbolic links are changed themselves and never followed.

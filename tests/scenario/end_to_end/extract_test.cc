@@ -73,6 +73,10 @@ class Extract : public testing::Test {
 };
 
 TEST_F(Extract, ATableOfAnEarlierMomentGoesIntoAFileAndIntoARunningServer) {
+  // Another command has made the work directory: root's, and the server's user must pass.
+  auto planned = world_->stele->restore({"plan"});
+  ASSERT_OK(planned);
+  ASSERT_EQ(planned->exit_code, 0) << planned->err;
   const std::string file = world_->stele->root() + "/member.sql";
   auto done = extract({"--table", "registry.member", "--target-name", "before the mistake", "--output", file});
   ASSERT_EQ(done.exit_code, 0) << done.out << done.err;
