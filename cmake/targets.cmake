@@ -20,12 +20,17 @@ add_library(stele_pch_asio STATIC ${CMAKE_CURRENT_LIST_DIR}/pch.cc)
 target_link_libraries(stele_pch_asio PUBLIC stele_options fmt::fmt Boost::headers OpenSSL::SSL)
 target_precompile_headers(stele_pch_asio PUBLIC ${CMAKE_CURRENT_LIST_DIR}/pch_asio.h)
 
-# The same for tests, with GoogleTest. STELE_TEST_FLAGS come behind the preset's flags: what tests do themselves need not be fast, and
-# compiles faster so.
-set(STELE_TEST_FLAGS "" CACHE STRING "Compiler options of the test programs' own files")
+# STELE_COLD_FLAGS come behind the preset's flags for what need not be fast, and compiles faster so: commands, reports, tests' own files.
+set(STELE_COLD_FLAGS "" CACHE STRING "Compiler options of commands, reports and the test programs' own files")
+add_library(stele_pch_cold STATIC ${CMAKE_CURRENT_LIST_DIR}/pch.cc)
+target_link_libraries(stele_pch_cold PUBLIC stele_options fmt::fmt Boost::headers OpenSSL::SSL CLI11::CLI11 nlohmann_json::nlohmann_json)
+target_compile_options(stele_pch_cold PRIVATE ${STELE_COLD_FLAGS})
+target_precompile_headers(stele_pch_cold PUBLIC ${CMAKE_CURRENT_LIST_DIR}/pch_cold.h)
+
+# The same for tests, with GoogleTest.
 add_library(stele_test_options INTERFACE)
 target_link_libraries(stele_test_options INTERFACE stele_options fmt::fmt GTest::gtest GTest::gmock)
-target_compile_options(stele_test_options INTERFACE ${STELE_TEST_FLAGS})
+target_compile_options(stele_test_options INTERFACE ${STELE_COLD_FLAGS})
 add_library(stele_pch_test STATIC ${CMAKE_CURRENT_LIST_DIR}/pch.cc)
 target_link_libraries(stele_pch_test PUBLIC stele_test_options)
 target_precompile_headers(stele_pch_test PUBLIC ${CMAKE_CURRENT_LIST_DIR}/pch_test.h)
@@ -33,9 +38,10 @@ add_library(stele_pch_test_asio STATIC ${CMAKE_CURRENT_LIST_DIR}/pch.cc)
 target_link_libraries(stele_pch_test_asio PUBLIC stele_test_options Boost::headers OpenSSL::SSL)
 target_precompile_headers(stele_pch_test_asio PUBLIC ${CMAKE_CURRENT_LIST_DIR}/pch_test_asio.h)
 
-# stele_library(NAME [ASIO] [DEPS target...] [DIR dir]): every .cc of the folder (DIR, default: the current one) is the library.
+# stele_library(NAME [ASIO] [COLD] [DEPS target...] [DIR dir]): every .cc of the folder (DIR, default: the current one) is the library.
+# ASIO: it uses Asio. COLD: commands and reports, which use Asio, JSON and options; see STELE_COLD_FLAGS.
 function(stele_library name)
-  cmake_parse_arguments(ARG "ASIO" "DIR" "DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "ASIO;COLD" "DIR" "DEPS" ${ARGN})
   if(NOT ARG_DIR)
     set(ARG_DIR ${CMAKE_CURRENT_SOURCE_DIR})
   endif()
@@ -47,7 +53,17 @@ function(stele_library name)
   endif()
   add_library(${name} STATIC ${sources})
   target_link_libraries(${name} PUBLIC stele_options fmt::fmt ${ARG_DEPS})
-  stele_use_pch(${name} "${ARG_ASIO}")
+  if(ARG_COLD)
+    stele_make_cold(${name})
+  else()
+    stele_use_pch(${name} "${ARG_ASIO}")
+  endif()
+endfunction()
+
+function(stele_make_cold name)
+  target_link_libraries(${name} PUBLIC Boost::headers OpenSSL::SSL Threads::Threads CLI11::CLI11 nlohmann_json::nlohmann_json)
+  target_compile_options(${name} PRIVATE ${STELE_COLD_FLAGS})
+  target_precompile_headers(${name} REUSE_FROM stele_pch_cold)
 endfunction()
 
 function(stele_use_pch name asio)
@@ -59,10 +75,10 @@ function(stele_use_pch name asio)
   endif()
 endfunction()
 
-# stele_program(NAME main.cc [ASIO] DEPS ...)
+# stele_program(NAME main.cc DEPS ...)
 function(stele_program name source)
-  cmake_parse_arguments(ARG "ASIO" "" "DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
   add_executable(${name} ${source})
   target_link_libraries(${name} PRIVATE stele_options fmt::fmt ${ARG_DEPS})
-  stele_use_pch(${name} "${ARG_ASIO}")
+  stele_make_cold(${name})
 endfunction()

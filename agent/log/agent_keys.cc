@@ -24,13 +24,13 @@ Result<format::SignedRecord> read_record_file(io::FileSystem& fs, const std::fil
 Result<AgentKeys> AgentKeys::load(const DatabaseName& database, const std::filesystem::path& key_file,
                                   const std::filesystem::path& enrolment_file, const std::filesystem::path& recipients_file) {
   io::PosixFileSystem fs;
-  auto key_bytes = io::read_file(fs, key_file.string(), crypto::kMaxKeyFileBytes);
+  auto key_bytes = crypto::read_key_file(key_file.string());
   if (!key_bytes.ok()) {
     Error error = key_bytes.error().in("the agent's key").with_hint("run: stele-agent enroll");
     if (error.code == ErrorCode::kNotFound) error.code = ErrorCode::kKeyMissing;
     return error;
   }
-  auto key = crypto::decode_agent_key(*key_bytes);
+  auto key = crypto::decode_agent_key(key_bytes->view());
   if (!key.ok()) return key.error().in(key_file.string());
   STELE_TRY(format::SignedRecord enrolment_record, read_record_file(fs, enrolment_file, format::RecordKind::kEnrolment, "the enrolment"));
   STELE_TRY(format::Enrolment enrolment, format::Enrolment::read(enrolment_record));

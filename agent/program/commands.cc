@@ -76,11 +76,8 @@ Result<crypto::AgentKey> load_or_make_key(io::FileSystem& fs, const config::Agen
   crypto::SodiumRandom random;
   const std::string path = config.keys.agent_key.string();
   if (!new_key) {
-    auto bytes = io::read_file(fs, path, crypto::kMaxKeyFileBytes);
-    if (bytes.ok()) {
-      STELE_CHECK(config::check_secret_file_mode(config.keys.agent_key));
-      return crypto::decode_agent_key(*bytes);
-    }
+    auto bytes = crypto::read_key_file(path);
+    if (bytes.ok()) return crypto::decode_agent_key(bytes->view());
     if (bytes.error().code != ErrorCode::kNotFound) return std::move(bytes).error();
   }
   crypto::AgentKey key = crypto::AgentKey::generate(crypto::default_suite(), config.name.to_string(), random);

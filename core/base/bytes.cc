@@ -1,8 +1,33 @@
 #include "core/base/bytes.h"
 
 #include <fmt/format.h>
+#include <sys/auxv.h>
 
 namespace stele {
+
+namespace {
+
+/// The 16 random bytes that the kernel gives to each process.
+std::array<std::uint64_t, 2> process_seed() {
+  std::array<std::uint64_t, 2> seed{};
+  std::memcpy(seed.data(), reinterpret_cast<const void*>(::getauxval(AT_RANDOM)), sizeof(seed));
+  seed[1] |= 1;
+  return seed;
+}
+
+}  // namespace
+
+std::size_t hash_of(ByteView bytes) noexcept {
+  static const std::array<std::uint64_t, 2> kSeed = process_seed();
+  std::uint64_t h = kSeed[0] ^ bytes.size();
+  for (std::size_t at = 0; at < bytes.size(); at += sizeof(h)) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data() + at, std::min(sizeof(word), bytes.size() - at));
+    const auto product = static_cast<unsigned __int128>(h ^ word) * kSeed[1];
+    h = static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+  }
+  return h;
+}
 
 bool equal(ByteView a, ByteView b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
 

@@ -28,6 +28,9 @@ inline std::string_view as_text(ByteView bytes) {
 inline Bytes to_bytes(ByteView bytes) { return Bytes(bytes.begin(), bytes.end()); }
 bool equal(ByteView a, ByteView b);  ///< not constant-time; for secrets use crypto's
 
+/// For hash tables in memory. Another function in each process: who chooses the bytes (names in foreign lists) cannot make them collide.
+std::size_t hash_of(ByteView bytes) noexcept;
+
 std::string to_hex(ByteView bytes);
 /// Lower or upper case; an odd length or another character is kDamaged.
 Result<Bytes> from_hex(std::string_view text);
@@ -127,10 +130,5 @@ class ByteReader {
 
 template <std::size_t N, typename Tag>
 struct std::hash<stele::FixedBytes<N, Tag>> {
-  std::size_t operator()(const stele::FixedBytes<N, Tag>& value) const noexcept {
-    std::size_t h = 0;
-    static_assert(N >= sizeof(h));
-    std::memcpy(&h, value.data.data(), sizeof(h));
-    return h;
-  }
+  std::size_t operator()(const stele::FixedBytes<N, Tag>& value) const noexcept { return stele::hash_of(value.view()); }
 };

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <cctype>
+#include <charconv>
 
 #include "core/config/agent_config.h"
 
@@ -51,10 +52,24 @@ Status check_keywords(std::string_view text) {
   }
 }
 
+/// "%70assword" is "password"; what is not two hexadecimal digits stays.
+std::string percent_decoded(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    unsigned value = 0;
+    const bool escaped = text[i] == '%' && i + 2 < text.size() &&
+                         std::from_chars(text.data() + i + 1, text.data() + i + 3, value, 16).ptr == text.data() + i + 3;
+    out += escaped ? static_cast<char>(value) : text[i];
+    if (escaped) i += 2;
+  }
+  return out;
+}
+
 /// postgresql://user:password@host:port,host:port/database?key=value
 Status check_uri(std::string_view text) {
   const std::string_view rest = text.substr(text.find("://") + 3);
-  const std::string_view authority = rest.substr(0, rest.find_first_of("/?"));
+  // A "?" in a password ends nothing: libpq looks for the "@" up to the first "/".
+  const std::string_view authority = rest.substr(0, rest.find('/'));
   // libpq reads "user:password@" up to the first of ":/@".
   const std::size_t at = authority.find('@');
   if (at != std::string_view::npos && authority.substr(0, at).find(':') != std::string_view::npos)
@@ -62,8 +77,8 @@ Status check_uri(std::string_view text) {
   std::size_t query = rest.find('?');
   while (query != std::string_view::npos) {
     const std::string_view pair = rest.substr(query + 1);
-    if (is_secret(pair.substr(0, pair.find_first_of("=&"))))
-      return secret_found(pair.substr(0, pair.find_first_of("=&")));
+    const std::string key = percent_decoded(pair.substr(0, pair.find_first_of("=&")));
+    if (is_secret(key)) return secret_found(key);
     const std::size_t next = pair.find('&');
     query = next == std::string_view::npos ? next : query + 1 + next;
   }

@@ -1,7 +1,12 @@
 #include "core/crypto/key_file.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sodium.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include "core/crypto/aead.h"
 #include "core/crypto/key_text.h"
@@ -315,10 +320,29 @@ Result<KeyFileInfo> inspect_key_file(ByteView bytes) {
   return info;
 }
 
-Status check_key_file_mode(std::uint32_t mode, std::string_view path) {
-  if ((mode & 077) == 0) return {};
-  return Error{ErrorCode::kConfig, fmt::format("key file {} may be used by others (mode {:04o})", path, mode & 07777),
-               fmt::format("chmod 600 {}", path)};
+Result<SecretBytes> read_key_file(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return system_error("open key file", path, errno);
+  SecretBytes bytes(kMaxKeyFileBytes + 1);
+  struct stat info {};
+  Status read;
+  if (::fstat(fd, &info) != 0) {
+    read = system_error("look at", path, errno);
+  } else if ((info.st_mode & 077) != 0) {
+    read = Error{ErrorCode::kConfig, fmt::format("key file {} may be used by others (mode {:04o})", path, info.st_mode & 07777), fmt::format("chmod 600 {}", path)};
+  }
+  std::size_t size = 0;
+  while (read.ok() && size < bytes.size()) {
+    const ssize_t n = ::read(fd, bytes.mutable_view().data() + size, bytes.size() - size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) read = system_error("read", path, errno);
+    if (n <= 0) break;
+    size += static_cast<std::size_t>(n);
+  }
+  ::close(fd);
+  STELE_CHECK(read);
+  if (size > kMaxKeyFileBytes) return Error{ErrorCode::kDamaged, fmt::format("{}: too large for a key file", path), ""};
+  return SecretBytes::copy_of(bytes.view().first(size));
 }
 
 }  // namespace stele::crypto

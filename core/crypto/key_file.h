@@ -9,8 +9,8 @@
 
 namespace stele::crypto {
 
-// Key files and public key lines, one line of text each: layout in KEYFILE.md. Functions work on bytes; callers read
-// and write the files (mode 0600, checked with check_key_file_mode). Errors of every decode function: kDamaged for
+// Key files and public key lines, one line of text each: layout in KEYFILE.md. Functions work on bytes; files are read
+// with read_key_file and written by callers, with mode 0600. Errors of every decode function: kDamaged for
 // anything that is not exactly what encode wrote (absurd Argon2id parameters included), kUnsupported for a version or
 // suite this program does not know, kKeyMissing for a protected file without passphrase, kKeyWrong for a wrong
 // passphrase, kConfig for the file of another kind of key.
@@ -129,7 +129,8 @@ Result<VerifyKey> read_authority_key(std::string_view text);
 /// The same for a restore host's.
 Result<VerifyKey> read_restore_host_key(std::string_view text);
 
-/// kConfig when others than the owner may read or write the file; `mode` is st_mode, `path` is for the message.
-Status check_key_file_mode(std::uint32_t mode, std::string_view path);
+/// A key file's bytes, if nobody but its owner may read or write it. They never lie outside locked memory: an unprotected key file is the key. kNotFound, kConfig for its
+/// mode, kDamaged when it is too large, kIo.
+Result<SecretBytes> read_key_file(const std::string& path);
 
 }  // namespace stele::crypto

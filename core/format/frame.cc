@@ -119,7 +119,11 @@ Result<FrameHeader> parse_frame_header(ByteView bytes, std::size_t& header_size)
   FrameHeader h;
   STELE_TRY(const crypto::Suite* suite, crypto::find_suite(body.u16()));
   h.suite = suite->id();
-  h.engine = static_cast<Engine>(body.u16());
+  const std::uint16_t engine = body.u16();
+  if (engine != static_cast<std::uint16_t>(Engine::kPostgres)) {
+    return Error{ErrorCode::kUnsupported, fmt::format("frame of engine {}", engine), "read this with a newer Stele"};
+  }
+  h.engine = Engine::kPostgres;
   const std::uint8_t kind = body.u8(), flags = body.u8();
   const std::uint16_t reserved = body.u16();
   if (kind < 1 || kind > 3 || (flags & ~kKnownFlags) != 0 || reserved != 0) {

@@ -41,15 +41,18 @@ Task<Result<std::unique_ptr<ByteStream>>> connect_here(std::shared_ptr<TlsContex
   }
 
   std::optional<boost::system::error_code> last;
+  std::size_t left = found.size();
   for (const auto& entry : found) {
     tcp::socket socket(executor);
-    timer.expires_at(deadline);
+    // An address that stays silent must not use up the others' time.
+    const Instant now = std::chrono::steady_clock::now();
+    timer.expires_at(now + (deadline - now) / static_cast<int>(left--));
     auto attempt = asio::experimental::make_parallel_group(socket.async_connect(entry.endpoint(), asio::deferred), timer.async_wait(asio::deferred));
     auto [first, connect_error, wait_error] =
         co_await attempt.async_wait(asio::experimental::wait_for_one(), asio::as_tuple(asio::use_awaitable));
     if (connect_error) {
-      if (first[0] != 0) co_return late;
-      last = connect_error;
+      if (first[0] != 0 && left == 0) co_return late;
+      last = first[0] != 0 ? asio::error::timed_out : connect_error;
       continue;
     }
     STELE_CO_CHECK(apply_socket_options(socket, options.socket));

@@ -35,16 +35,19 @@ Result<std::string> read_file(std::string_view what, const std::string& path, bo
   if (secret && (info.st_mode & 077) != 0) {
     return config_error(what, path, fmt::format("mode {:04o} lets others read it", info.st_mode & 07777), "chmod 0600 it");
   }
-  std::string out;
-  char buffer[65536];
-  for (;;) {
-    const ssize_t n = ::read(fd, buffer, sizeof(buffer));
+  // Read in place: a private key leaves no copy behind that its owner does not know of.
+  if (info.st_size > static_cast<off_t>(kMaxFile)) return config_error(what, path, "larger than 16 MiB", "");
+  std::string out(static_cast<std::size_t>(info.st_size), '\0');
+  std::size_t size = 0;
+  while (size < out.size()) {
+    const ssize_t n = ::read(fd, out.data() + size, out.size() - size);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return config_error(what, path, system_error("read", path, errno).what, "");
-    if (n == 0) return out;
-    out.append(buffer, static_cast<std::size_t>(n));
-    if (out.size() > kMaxFile) return config_error(what, path, "larger than 16 MiB", "");
+    if (n == 0) break;
+    size += static_cast<std::size_t>(n);
   }
+  out.resize(size);
+  return out;
 }
 
 std::string stamp_of(const TlsConfig& config) {

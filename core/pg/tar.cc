@@ -118,9 +118,11 @@ Status TarReader::on_header() {
   if (!safe_path(entry.path)) return damaged("a name that is empty, absolute or leads upwards");
   auto mode = number_field(h, 100, 8), size = number_field(h, 124, 12), mtime = number_field(h, 136, 12);
   if (!mode || !size || !mtime) return damaged("a header field that is not a number");
-  if (*size > kMaxFileSize || *mtime > (std::uint64_t{1} << 40)) return damaged("an impossible size or time");
+  // A time before 1970 comes as the 64 bits of a negative number (print_tar_number in src/port/tar.c): such a file is as old as can be.
+  const bool before_1970 = mtime && *mtime >> 63 != 0;
+  if (*size > kMaxFileSize || (!before_1970 && *mtime > (std::uint64_t{1} << 40))) return damaged("an impossible size or time");
   entry.mode = static_cast<std::uint32_t>(*mode & 07777);
-  entry.mtime = {static_cast<std::int64_t>(*mtime) * 1'000'000};
+  entry.mtime = {before_1970 ? 0 : static_cast<std::int64_t>(*mtime) * 1'000'000};
   if (entry.type == TarType::kFile) {
     entry.size = *size;
   } else if (*size != 0) {

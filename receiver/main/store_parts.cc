@@ -1,7 +1,6 @@
 #include "receiver/main/store_parts.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/config/log.h"
@@ -12,15 +11,13 @@ namespace stele::receiver {
 
 Result<crypto::SigningKey> load_signing_key(io::FileSystem& fs, RandomSource& random, const config::ReceiverConfig& config, bool create) {
   const std::string path = config.signing_key.string();
-  struct stat info {};
-  if (::stat(path.c_str(), &info) == 0) {
-    STELE_CHECK(crypto::check_key_file_mode(info.st_mode, path));
-    STELE_TRY(Bytes bytes, io::read_file(fs, path, crypto::kMaxKeyFileBytes));
-    auto key = crypto::decode_receiver_key(bytes);
+  auto bytes = crypto::read_key_file(path);
+  if (bytes.ok()) {
+    auto key = crypto::decode_receiver_key(bytes->view());
     if (!key.ok()) return key.error().in(path);
     return std::move(key->key);
   }
-  if (errno != ENOENT) return system_error("read", path, errno);
+  if (bytes.error().code != ErrorCode::kNotFound) return std::move(bytes).error();
   if (!create) return Error{ErrorCode::kKeyMissing, path + ": the receiver's signing key is not there", "it is made at the first `run`"};
   crypto::ReceiverKey key{config.name, crypto::SigningKey::generate(crypto::default_suite(), random)};
   STELE_TRY(crypto::SecretBytes text, crypto::encode_receiver_key(key));

@@ -75,12 +75,12 @@ class Publisher {
 }  // namespace
 
 Result<crypto::RestoreHostKey> load_host_key(const std::string& path) {
-  auto bytes = read_key_file(path);
+  auto bytes = crypto::read_key_file(path);
   if (!bytes.ok()) {
     const ErrorCode code = bytes.error().code == ErrorCode::kNotFound ? ErrorCode::kKeyMissing : bytes.error().code;
     return Error{code, bytes.error().what, fmt::format("make it with: stele-restore keygen --restore-host --directory {}", io::parent_directory(path))};
   }
-  auto key = crypto::decode_restore_host_key(*bytes);
+  auto key = crypto::decode_restore_host_key(bytes->view());
   if (!key.ok()) return key.error().in(path);
   return key;
 }

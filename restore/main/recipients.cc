@@ -37,9 +37,9 @@ std::size_t count_recovery(const std::vector<format::Recipient>& recipients) {
 }
 
 Result<crypto::AuthorityKey> open_authority_key(const std::string& path, PassphraseSource& passphrases) {
-  STELE_TRY(const Bytes file, read_key_file(path));
+  STELE_TRY(const crypto::SecretBytes file, crypto::read_key_file(path));
   STELE_TRY(const crypto::SecretBytes passphrase, passphrases.ask(fmt::format("passphrase of {}", path)));
-  auto authority = crypto::decode_authority_key(file, passphrase);
+  auto authority = crypto::decode_authority_key(file.view(), passphrase);
   if (!authority.ok()) return authority.error().in(path);
   return authority;
 }

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -100,27 +99,6 @@ Result<crypto::SecretBytes> PassphraseSource::ask_new(std::string_view prompt) {
   return first;
 }
 
-Result<Bytes> read_key_file(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return system_error("open key file", path, errno);
-  Bytes bytes(crypto::kMaxKeyFileBytes + 1);
-  struct stat info {};
-  Status mode = ::fstat(fd, &info) == 0 ? crypto::check_key_file_mode(info.st_mode, path) : Status(system_error("look at", path, errno));
-  std::size_t size = 0;
-  while (mode.ok() && size < bytes.size()) {
-    const ssize_t n = ::read(fd, bytes.data() + size, bytes.size() - size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) mode = system_error("read", path, errno);
-    if (n <= 0) break;
-    size += static_cast<std::size_t>(n);
-  }
-  ::close(fd);
-  STELE_CHECK(mode);
-  if (size > crypto::kMaxKeyFileBytes) return Error{ErrorCode::kDamaged, fmt::format("{}: too large for a key file", path), ""};
-  bytes.resize(size);
-  return bytes;
-}
-
 Result<std::vector<crypto::VerifyKey>> load_authorities(const config::RestoreConfig& config) {
   std::vector<crypto::VerifyKey> out;
   auto add = [&](crypto::VerifyKey key) {
@@ -133,8 +111,8 @@ Result<std::vector<crypto::VerifyKey>> load_authorities(const config::RestoreCon
     add(std::move(*key));
   }
   for (const auto& path : config.recovery_keys) {
-    STELE_TRY(const Bytes file, read_key_file(path.string()));
-    auto info = crypto::inspect_key_file(file);
+    STELE_TRY(const crypto::SecretBytes file, crypto::read_key_file(path.string()));
+    auto info = crypto::inspect_key_file(file.view());
     if (!info.ok()) return info.error().in(path.string());
     if (info->authority) add(std::move(*info->authority));
   }
@@ -146,14 +124,14 @@ Status load_keys(const config::RestoreConfig& config, PassphraseSource& passphra
   std::optional<Error> failed;
   for (const auto& path : config.recovery_keys) {
     auto open = [&]() -> Status {
-      STELE_TRY(const Bytes file, read_key_file(path.string()));
-      STELE_TRY(const crypto::KeyFileInfo info, crypto::inspect_key_file(file));
+      STELE_TRY(const crypto::SecretBytes file, crypto::read_key_file(path.string()));
+      STELE_TRY(const crypto::KeyFileInfo info, crypto::inspect_key_file(file.view()));
       crypto::SecretBytes passphrase;
       if (info.is_protected) {
         if (!ask) return {};
         STELE_TRY(passphrase, passphrases.ask(fmt::format("passphrase of {} ({})", path.string(), info.label)));
       }
-      STELE_TRY(crypto::RecoveryKey key, crypto::decode_recovery_key(file, passphrase));
+      STELE_TRY(crypto::RecoveryKey key, crypto::decode_recovery_key(file.view(), passphrase));
       ring.add(std::move(key));
       return {};
     };

@@ -28,9 +28,6 @@ class PassphraseSource {
   std::size_t next_ = 0;
 };
 
-/// A key file's bytes, with its mode checked. kNotFound, kConfig.
-Result<Bytes> read_key_file(const std::string& path);
-
 /// Public keys of the authorities to believe: those of the configuration, and those inside the recovery key files.
 Result<std::vector<crypto::VerifyKey>> load_authorities(const config::RestoreConfig& config);
 

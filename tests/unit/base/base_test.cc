@@ -7,6 +7,18 @@
 namespace stele {
 namespace {
 
+TEST(HashOf, EveryByteAndTheLengthCount) {
+  Bytes bytes(32, 7);
+  const std::size_t hash = hash_of(bytes);
+  EXPECT_EQ(hash_of(bytes), hash);
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    bytes[at] ^= 1;
+    EXPECT_NE(hash_of(bytes), hash) << at;
+    bytes[at] ^= 1;
+  }
+  EXPECT_NE(hash_of(ByteView(bytes).first(31)), hash);
+}
+
 TEST(ByteReader, ReportsAnEarlyEndOnce) {
   Bytes bytes;
   ByteWriter writer(bytes);

@@ -91,7 +91,8 @@ TEST(AgentConfig, RefusesContradictions) {
 TEST(AgentConfig, TakesNoPasswordAndDoesNotPrintIt) {
   for (const char* conninfo : {"password=geheim", "host=a password = 'geheim'", "host='a b' password=geheim",
                                "host=a\\\\ b sslpassword=geheim", "postgresql://u:geheim@h/db",
-                               "postgres://h/db?password=geheim", "postgresql://u@h/db?a=b&sslpassword=geheim"}) {
+                               "postgres://h/db?password=geheim", "postgresql://u@h/db?a=b&sslpassword=geheim",
+                               "postgresql://u:ge?heim@h/db", "postgresql://u@h/db?%70assword=geheim"}) {
     const std::string error = agent_error("", "host=a,b user=stele", conninfo);
     EXPECT_THAT(error, HasSubstr("holds a secret")) << conninfo;
     EXPECT_THAT(error, testing::Not(HasSubstr("geheim"))) << conninfo;

@@ -1,6 +1,11 @@
 #include "core/crypto/key_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 
 #include "core/crypto/hash.h"
 #include "tests/support/seeded_random.h"
@@ -238,12 +243,19 @@ TEST(KeyFile, ARestoreHostIsNoAuthority) {
   EXPECT_EQ(read_restore_host_key(encode_public_key(public_line_of(AuthorityKey{"national", SigningKey::generate(default_suite(), random)})).value()).error().code, ErrorCode::kConfig);
 }
 
-TEST(KeyFile, OthersMayNotReadIt) {
-  EXPECT_TRUE(check_key_file_mode(0100600, "f").ok());
-  EXPECT_TRUE(check_key_file_mode(0100400, "f").ok());
-  for (std::uint32_t mode : {0100640u, 0100604u, 0100620u, 0100666u, 0100601u}) {
-    EXPECT_EQ(check_key_file_mode(mode, "f").error().code, ErrorCode::kConfig);
+TEST(KeyFile, IsReadOnlyWhereOthersMayNot) {
+  const std::string path = testing::TempDir() + "/stele-key-file-" + std::to_string(getpid());
+  EXPECT_EQ(read_key_file(path).error().code, ErrorCode::kNotFound);
+  std::ofstream(path) << "a key";
+  for (mode_t mode : {0640, 0604, 0620, 0666, 0601}) {
+    ASSERT_EQ(chmod(path.c_str(), mode), 0);
+    EXPECT_EQ(read_key_file(path).error().code, ErrorCode::kConfig) << mode;
   }
+  ASSERT_EQ(chmod(path.c_str(), 0600), 0);
+  EXPECT_EQ(as_text(read_key_file(path).value().view()), "a key");
+  std::ofstream(path, std::ios::app) << std::string(kMaxKeyFileBytes, ' ');
+  EXPECT_EQ(read_key_file(path).error().code, ErrorCode::kDamaged);
+  std::filesystem::remove(path);
 }
 
 TEST(KeyFile, ModerateCostIsWhatLibsodiumSays) {

@@ -96,6 +96,18 @@ TEST(TarReader, ReadsSizesAbove8GiB) {
   EXPECT_EQ(reader.finish().error().code, ErrorCode::kDamaged);
 }
 
+TEST(TarReader, AFileDatedBefore1970IsAsOldAsCanBe) {
+  // Minus one second, as print_tar_number writes it.
+  const std::string minus_one = std::string("\x80\0\0\0", 4) + std::string(8, '\xff');
+  Bytes bytes = header("base/5/1259", '0', "00000000000");
+  std::copy(minus_one.begin(), minus_one.end(), bytes.begin() + 136);
+  add_checksum(bytes);
+  Collected events;
+  TarReader reader(events);
+  ASSERT_TRUE(reader.feed(bytes).ok());
+  EXPECT_EQ(events.items.at(0).entry.mtime.micros, 0);
+}
+
 TEST(TarReader, RefusesWhatPostgresNeverSends) {
   auto code = [](Bytes bytes) {
     Collected events;
