@@ -20,6 +20,7 @@ using protocol::MessageType;
 namespace {
 constexpr std::chrono::milliseconds kFirstPause{100}, kLongestPause{2000};
 constexpr std::chrono::seconds kCallDeadline{60};
+constexpr std::chrono::milliseconds kLook{50};  ///< how often those who wait look at `cancelled`: a signal handler may set it
 
 /// Errors of a line or of a moment; the others come back at once.
 bool worth_a_retry(ErrorCode code) {
@@ -57,15 +58,25 @@ struct RemoteReader::Impl {
   std::vector<std::unique_ptr<ReceiverConnection>> idle;
   std::size_t connections = 0;  ///< idle and lent
 
-  /// Runs a task on the network thread and waits for it here.
+  bool cancelled() const { return options.cancelled != nullptr && options.cancelled->load(std::memory_order_relaxed); }
+  Error stopped() const { return {ErrorCode::kCancelled, fmt::format("read from receiver {}: stopped", options.receiver), ""}; }
+
+  /// Runs a task on the network thread and waits for it here. `over`: the connection that the task uses.
   template <typename T>
-  T wait_for(net::Task<T> task) {
-    std::promise<T> promise;
-    auto future = promise.get_future();
-    asio::co_spawn(io, net::as_optional(std::move(task)), [&promise](std::exception_ptr e, std::optional<T> result) {
-      if (e) promise.set_value(Error{ErrorCode::kInternal, "read from a receiver: an exception left the session", ""});
-      else promise.set_value(std::move(*result));
+  T wait_for(net::Task<T> task, ReceiverConnection* over) {
+    auto promise = std::make_shared<std::promise<T>>();
+    auto future = promise->get_future();
+    asio::co_spawn(io, net::as_optional(std::move(task)), [promise](std::exception_ptr e, std::optional<T> result) {
+      if (e) promise->set_value(Error{ErrorCode::kInternal, "read from a receiver: an exception left the session", ""});
+      else promise->set_value(std::move(*result));
     });
+    while (future.wait_for(kLook) != std::future_status::ready) {
+      if (!cancelled()) continue;
+      // A connection that is being opened ends by its own deadline; nobody needs it any more.
+      if (over == nullptr) return stopped();
+      over->close();
+      break;
+    }
     return future.get();
   }
 
@@ -75,7 +86,7 @@ struct RemoteReader::Impl {
     c.receiver = options.receiver;
     c.purpose = protocol::Purpose::kRead;
     c.software = options.software;
-    return wait_for(ReceiverConnection::open(io.get_executor(), options.tls, sessions, c, {}));
+    return wait_for(ReceiverConnection::open(io.get_executor(), options.tls, sessions, c, {}), nullptr);
   }
 
   Result<std::unique_ptr<ReceiverConnection>> borrow() {
@@ -111,17 +122,22 @@ struct RemoteReader::Impl {
       Result<Bytes> answer = Error{ErrorCode::kInternal, "", ""};
       auto connection = borrow();
       if (connection.ok()) {
-        answer = wait_for((*connection)->call(type, body, expected, std::min(limit, net::deadline_in(kCallDeadline))));
+        answer = wait_for((*connection)->call(type, body, expected, std::min(limit, net::deadline_in(kCallDeadline))), connection->get());
         const bool late = !answer.ok() && answer.error().code == ErrorCode::kTimeout;
         give_back(late ? nullptr : std::move(*connection));
       } else {
         answer = connection.error();
       }
       if (answer.ok() || !worth_a_retry(answer.error().code)) return answer;
+      if (cancelled()) return stopped();
       if (std::chrono::steady_clock::now() + pause >= limit) {
         return Error{ErrorCode::kTemporary, answer.error().what, answer.error().hint.empty() ? "is the receiver running and reachable?" : answer.error().hint};
       }
-      std::this_thread::sleep_for(pause);
+      const Instant again = net::deadline_in(pause);
+      while (std::chrono::steady_clock::now() < again) {
+        std::this_thread::sleep_for(std::min(kLook, pause));
+        if (cancelled()) return stopped();
+      }
       pause = std::min(pause * 2, kLongestPause);
     }
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -24,6 +25,7 @@ class RemoteReader final : public store::ObjectReader {
     std::size_t connections = 4;  ///< at most so many at one time
     std::chrono::milliseconds patience{60'000};
     std::string software = "stele " STELE_VERSION;
+    const std::atomic<bool>* cancelled = nullptr;  ///< true: every call ends within 100 ms with kCancelled; outlives the reader
   };
   /// Connects once, so that a wrong address or certificate shows here.
   static Result<std::unique_ptr<RemoteReader>> open(Options options);

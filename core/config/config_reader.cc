@@ -52,16 +52,19 @@ ConfigReader& ConfigReader::operator=(ConfigReader&&) noexcept = default;
 ConfigReader::~ConfigReader() = default;
 
 Result<ConfigReader> ConfigReader::open(const std::filesystem::path& file) {
+  // Whatever the reason is, a program without its configuration was called wrongly (exit code 2).
+  const auto refuse = [&](int problem) {
+    return Error{ErrorCode::kConfig, system_error("read configuration", file.string(), problem).what,
+                 "name the configuration file with --config"};
+  };
   std::error_code code;
-  const std::string hint = "name the configuration file with --config";
-  if (std::filesystem::is_directory(file, code))
-    return system_error("read configuration", file.string(), EISDIR).with_hint(hint);
+  if (std::filesystem::is_directory(file, code)) return refuse(EISDIR);
   errno = 0;
   std::ifstream in(file, std::ios::binary);
-  if (!in) return system_error("read configuration", file.string(), errno != 0 ? errno : EIO).with_hint(hint);
+  if (!in) return refuse(errno != 0 ? errno : EIO);
   std::string text(kMaxFile + 1, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (in.bad()) return system_error("read configuration", file.string(), EIO);
+  if (in.bad()) return refuse(EIO);
   text.resize(static_cast<std::size_t>(in.gcount()));
   return parse(text, file);
 }

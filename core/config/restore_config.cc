@@ -9,6 +9,9 @@ RestoreConfig read_restore(TableReader root) {
                                  "The restore host's own state: newest heads seen, log waiting for replay.");
   out.parallelism = static_cast<int>(
       root.integer("parallelism", 0, 0, 256, "Threads that fetch, verify, decrypt and write; 0: one for each core."));
+  out.receiver_patience =
+      root.duration("receiver_patience", "1m", std::chrono::seconds(1), std::chrono::hours(24),
+                    "How long a receiver that goes away in the middle is waited for; then the command ends with 75.");
   TableReader store =
       root.table("store", "Read a store directory, also one of a dead receiver. Either this or [[receiver]].");
   out.store_directory = store.path("directory", "", "The store directory; \"\": read from receivers.");

@@ -14,6 +14,7 @@ namespace stele::config {
 struct RestoreConfig {
   std::filesystem::path store_directory;    ///< empty: read from receivers
   std::vector<ReceiverEndpoint> receivers;  ///< asked in this order; `plan` asks all for their newest heads
+  Duration receiver_patience{};             ///< how long one that went away is waited for
   TlsConfig tls;                            ///< an operator's certificate; only with receivers
 
   std::vector<std::filesystem::path> recovery_keys;  ///< [keys] recovery_keys: files protected by a passphrase, 0600

@@ -47,24 +47,30 @@ Result<std::vector<store::ObjectInfo>> UnionReader::list(std::string_view prefix
   return out;
 }
 
-Result<Bytes> UnionReader::read(std::string_view name, std::uint64_t offset, std::size_t length) {
+template <typename T, typename Ask>
+Result<T> UnionReader::first_answer(std::string_view name, const Ask& ask) {
   Error failed{ErrorCode::kNotFound, fmt::format("no object {}", name), ""};
-  for (store::ObjectReader* copy : copies_) {
-    auto bytes = copy->read(name, offset, length);
-    if (bytes.ok()) return bytes;
-    if (bytes.error().code != ErrorCode::kNotFound || failed.code == ErrorCode::kNotFound) failed = bytes.error();
+  const std::size_t first = first_.load(std::memory_order_relaxed);
+  bool away = false;
+  for (std::size_t i = 0; i < copies_.size(); ++i) {
+    const std::size_t copy = (first + i) % copies_.size();
+    Result<T> answer = ask(*copies_[copy]);
+    if (answer.ok()) {
+      if (away) first_.store(copy, std::memory_order_relaxed);
+      return answer;
+    }
+    away = away || is_temporary(answer.error().code);
+    if (answer.error().code != ErrorCode::kNotFound || failed.code == ErrorCode::kNotFound) failed = answer.error();
   }
   return failed;
 }
 
+Result<Bytes> UnionReader::read(std::string_view name, std::uint64_t offset, std::size_t length) {
+  return first_answer<Bytes>(name, [&](store::ObjectReader& copy) { return copy.read(name, offset, length); });
+}
+
 Result<std::uint64_t> UnionReader::size(std::string_view name) {
-  Error failed{ErrorCode::kNotFound, fmt::format("no object {}", name), ""};
-  for (store::ObjectReader* copy : copies_) {
-    auto size = copy->size(name);
-    if (size.ok()) return size;
-    if (size.error().code != ErrorCode::kNotFound || failed.code == ErrorCode::kNotFound) failed = size.error();
-  }
-  return failed;
+  return first_answer<std::uint64_t>(name, [&](store::ObjectReader& copy) { return copy.size(name); });
 }
 
 }  // namespace stele::restore

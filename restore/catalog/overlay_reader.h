@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <map>
 
 #include "core/store/object_store.h"
@@ -33,7 +34,11 @@ class UnionReader final : public store::ObjectReader {
   Result<std::uint64_t> size(std::string_view name) override;
 
  private:
+  /// `ask`(copy) until one answers; the copy that answered last is asked first, so that one that went away is waited for only once.
+  template <typename T, typename Ask>
+  Result<T> first_answer(std::string_view name, const Ask& ask);
   std::vector<store::ObjectReader*> copies_;
+  std::atomic<std::size_t> first_{0};
 };
 
 }  // namespace stele::restore

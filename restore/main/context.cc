@@ -73,7 +73,7 @@ void add_store_options(CLI::App& command, StoreOptions& options) {
   command.add_flag("--accept-older", options.accept_older, "Go on although this store ends before what was seen here earlier");
 }
 
-Result<std::unique_ptr<Context>> Context::open(const cli::Common& common, const StoreOptions& options) {
+Result<std::unique_ptr<Context>> Context::open(const cli::Common& common, const StoreOptions& options, const std::atomic<bool>* cancelled) {
   auto out = std::unique_ptr<Context>(new Context());
   STELE_TRY(out->config_, config::load_restore_config(common.config));
   out->options_ = options;
@@ -95,6 +95,8 @@ Result<std::unique_ptr<Context>> Context::open(const cli::Common& common, const 
     remote.address = receiver.address.to_string();
     remote.receiver = receiver.name;
     remote.tls = tls;
+    remote.patience = std::chrono::duration_cast<std::chrono::milliseconds>(out->config_.receiver_patience);
+    remote.cancelled = cancelled;
     remote.software = fmt::format("{} {}", kProgram, STELE_VERSION);
     auto reader = client::RemoteReader::open(std::move(remote));
     if (reader.ok()) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -32,7 +33,8 @@ void add_store_options(CLI::App& command, StoreOptions& options);
 /// What a command works on: configuration, store and keys. One thread opens it; readers are thread-safe afterwards.
 class Context {
  public:
-  static Result<std::unique_ptr<Context>> open(const cli::Common& common, const StoreOptions& options);
+  /// `cancelled` (optional, outlives it): true ends whatever waits for a receiver soon, with kCancelled.
+  static Result<std::unique_ptr<Context>> open(const cli::Common& common, const StoreOptions& options, const std::atomic<bool>* cancelled = nullptr);
 
   const config::RestoreConfig& config() const { return config_; }
   store::ObjectReader& objects() { return *objects_; }

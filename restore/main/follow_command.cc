@@ -63,7 +63,7 @@ class Follower {
     io::PosixFileSystem fs;
     STELE_TRY(lock_, fs.try_lock(staging_ + "/lock", "stele-restore follow"));
     STELE_TRY([[maybe_unused]] const WalPlan plan, following());
-    STELE_TRY(context_, Context::open(common_, options_.store));
+    STELE_TRY(context_, Context::open(common_, options_.store, &signals_.raised()));
     STELE_TRY(database_, context_->database());
     STELE_CHECK(context_->load_keys(true));
     for (;;) {

@@ -13,8 +13,22 @@
 #include "restore/main/restore_job_impl.h"
 
 namespace stele::restore {
+namespace {
+
+/// The path that this program was started from, for the restore_command. Once the file is replaced, /proc names it "... (deleted)".
+Result<std::string> own_program() {
+  std::error_code ec;
+  const auto path = std::filesystem::read_symlink("/proc/self/exe", ec);
+  if (!ec && !std::filesystem::exists(path, ec) && !ec) ec = std::make_error_code(std::errc::no_such_file_or_directory);
+  if (ec) return Error{ErrorCode::kTemporary, fmt::format("find this program's own file {}: {}", path.string(), ec.message()), "was it just replaced? start it again"};
+  return path.string();
+}
+
+}  // namespace
 
 Status RestoreJob::Impl::decide() {
+  // Before hours pass, in which an upgrade may put another file at the same path.
+  STELE_TRY(program_, own_program());
   STELE_TRY(recovery::Target target, to_target(options_.target));
   TablespaceOptions places = options_.places;
   for (const std::string& text : options_.tablespaces) {
@@ -28,7 +42,7 @@ Status RestoreJob::Impl::decide() {
     STELE_TRY(report_.directory, check_target(options_.into));
   }
   if (context_ == nullptr) {
-    STELE_TRY(context_, Context::open(common_, options_.store));
+    STELE_TRY(context_, Context::open(common_, options_.store, options_.cancelled));
   }
   STELE_TRY(const DatabaseName database, options_.store.database.empty() ? context_->database() : parse_database_name(options_.store.database));
   report_.facts.database = database;

@@ -40,6 +40,7 @@ class RestoreJob::Impl {
   Status start_standby(const ServerOptions& server);
 
   const cli::Common& common_;
+  std::string program_;  ///< what PostgreSQL runs as its restore_command
   const RunOptions& options_;
   SystemClock clock_;
   Instant begin_;

@@ -1,22 +1,10 @@
 #include <fmt/format.h>
 
-#include <filesystem>
-
 #include "restore/main/output.h"
 #include "restore/main/restore_job_impl.h"
 #include "restore/wal/wal_stager.h"
 
 namespace stele::restore {
-namespace {
-
-Result<std::string> own_program() {
-  std::error_code ec;
-  const auto path = std::filesystem::read_symlink("/proc/self/exe", ec);
-  if (ec) return Error{ErrorCode::kIo, fmt::format("find this program's own path: {}", ec.message()), ""};
-  return path.string();
-}
-
-}  // namespace
 
 Status RestoreJob::Impl::write() {
   STELE_CHECK(write_files());
@@ -88,7 +76,6 @@ Status RestoreJob::Impl::write_log() {
 }
 
 Status RestoreJob::Impl::configure_server() {
-  STELE_TRY(const std::string program, own_program());
   RecoverySettings settings;
   settings.target = to_postgres(report_.plan.recovery);
   settings.inclusive = report_.plan.recovery.inclusive;
@@ -96,7 +83,7 @@ Status RestoreJob::Impl::configure_server() {
   settings.standby = options_.standby;
   if (options_.standby) settings.target = RecoveryTarget::none();
   settings.action = options_.action == "pause" ? TargetAction::kPause : options_.action == "shutdown" ? TargetAction::kShutdown : TargetAction::kPromote;
-  STELE_TRY(settings.restore_command, make_restore_command({program, "wal-fetch", "--staging", report_.staging}));
+  STELE_TRY(settings.restore_command, make_restore_command({program_, "wal-fetch", "--staging", report_.staging}));
   SourceFacts source;
   source.server_version = static_cast<int>(snapshot_->sealed().server_version);
   STELE_TRY(source.control, pg::parse_control_file(directory_->control_file()));

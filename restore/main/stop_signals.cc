@@ -1,32 +1,32 @@
 #include "restore/main/stop_signals.h"
 
-#include <signal.h>
-
-#include <initializer_list>
-
 namespace stele::restore {
 
 namespace {
 
 std::atomic<bool> g_raised{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler writes it");
-constexpr auto kSignals = {SIGINT, SIGTERM, SIGHUP};
-
-void set(void (*handler)(int), int flags) {
-  struct sigaction action {};
-  action.sa_handler = handler;
-  action.sa_flags = flags;
-  sigemptyset(&action.sa_mask);
-  for (int number : kSignals) sigaction(number, &action, nullptr);
-}
+constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP};
 
 }  // namespace
 
 StopSignals::StopSignals() {
+  static_assert(std::tuple_size_v<decltype(before_)> == kSignals.size());
   g_raised = false;
-  set([](int) { g_raised.store(true, std::memory_order_relaxed); }, static_cast<int>(SA_RESETHAND));
+  struct sigaction action {};
+  action.sa_handler = [](int) { g_raised.store(true, std::memory_order_relaxed); };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigemptyset(&action.sa_mask);
+  for (std::size_t i = 0; i < kSignals.size(); ++i) {
+    sigaction(kSignals[i], nullptr, &before_[i]);
+    if (before_[i].sa_handler != SIG_IGN) sigaction(kSignals[i], &action, nullptr);
+  }
 }
-StopSignals::~StopSignals() { set(SIG_DFL, 0); }
+
+StopSignals::~StopSignals() {
+  for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &before_[i], nullptr);
+}
+
 std::atomic<bool>& StopSignals::raised() const { return g_raised; }
 
 }  // namespace stele::restore

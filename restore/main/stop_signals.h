@@ -1,11 +1,14 @@
 #pragma once
 
+#include <signal.h>
+
+#include <array>
 #include <atomic>
 
 namespace stele::restore {
 
 /// While it lives, the first SIGINT, SIGTERM or SIGHUP only raises a flag, so that what was begun can be taken back; the second one ends the
-/// program as ever. One at a time.
+/// program as ever. What was ignored when the program was started (nohup, a shell's background) stays ignored. One at a time.
 class StopSignals {
  public:
   StopSignals();
@@ -14,6 +17,9 @@ class StopSignals {
   StopSignals& operator=(const StopSignals&) = delete;
   /// For those who wait; whoever else sets it (a full disk) ends the work in the same way.
   std::atomic<bool>& raised() const;
+
+ private:
+  std::array<struct sigaction, 3> before_{};
 };
 
 }  // namespace stele::restore

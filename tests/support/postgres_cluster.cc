@@ -15,6 +15,8 @@
 #include <sstream>
 #include <thread>
 
+#include "tests/support/cluster_template.h"
+
 namespace stele::test {
 namespace {
 
@@ -87,11 +89,10 @@ Result<std::unique_ptr<PostgresCluster>> PostgresCluster::create_empty() {
 
 Result<std::unique_ptr<PostgresCluster>> PostgresCluster::create(PostgresOptions options) {
   STELE_TRY(auto cluster, create_empty());
-  std::vector<std::string> argv = {program("initdb"), "-D", cluster->data_directory(), "-U", "postgres", "-A", "trust",
-                                   "-E", "UTF8", "--locale=C", "--no-sync", fmt::format("--wal-segsize={}", options.wal_segment_mb)};
-  if (options.data_checksums) argv.push_back("--data-checksums");
-  argv.insert(argv.end(), options.initdb_args.begin(), options.initdb_args.end());
-  STELE_TRY(std::string ignored, run_checked(argv, {.as_database_user = true}));
+  std::vector<std::string> args = {"-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", fmt::format("--wal-segsize={}", options.wal_segment_mb)};
+  if (options.data_checksums) args.push_back("--data-checksums");
+  args.insert(args.end(), options.initdb_args.begin(), options.initdb_args.end());
+  STELE_CHECK(make_cluster(args, cluster->data_directory()));
   STELE_CHECK(cluster->append_config(fmt::format("fsync = {}\nshared_buffers = 16MB\nlog_min_messages = info\n{}",
                                                  options.fsync ? "on" : "off", options.config)));
   return cluster;

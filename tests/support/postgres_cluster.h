@@ -27,7 +27,7 @@ class PostgresCluster {
  public:
   enum class Stop { kSmart, kFast, kImmediate };
 
-  /// Makes the directory and runs initdb; the server is not started.
+  /// Makes the directory and a new cluster in it (cluster_template.h); the server is not started.
   static Result<std::unique_ptr<PostgresCluster>> create(PostgresOptions options = {});
   /// Makes only the surrounding directory: `data_directory()` does not exist yet and is filled by the caller
   /// (pg_basebackup, a restore) as user postgres before start(). `options.config` is not written.

@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
+#include <signal.h>
 
+#include <atomic>
 #include <fstream>
+#include <future>
 
 #include "core/format/drill_record.h"
 #include "core/format/object_names.h"
@@ -20,14 +23,15 @@ struct ReceiverTest : testing::Test {
   void SetUp() override { receiver.start(); }
   std::shared_ptr<net::TlsContext> agent_tls() { return receiver.identity("stele:agent:440000"); }
 
-  std::unique_ptr<client::RemoteReader> reader(const std::string& who = "stele:operator:440000") {
+  client::RemoteReader::Options reader_options(const std::string& who = "stele:operator:440000") {
     client::RemoteReader::Options options;
     options.address = receiver.address();
     options.receiver = "shaoguan";
     options.tls = receiver.identity(who);
     options.patience = std::chrono::milliseconds(5000);
-    return must(client::RemoteReader::open(options));
+    return options;
   }
+  std::unique_ptr<client::RemoteReader> reader(const std::string& who = "stele:operator:440000") { return must(client::RemoteReader::open(reader_options(who))); }
 
   /// Where the log that an operator reads ends: every run opened, decrypted and compared with what the agent made.
   Position read_back(store::ObjectReader& from) {
@@ -94,6 +98,33 @@ TEST_F(ReceiverTest, EverythingAcknowledgedIsThereAfterKill9) {
     must(remote->seal_runs(agent.database));
     EXPECT_EQ(read_back(*remote), state.streams[0].durable_end);
   }
+}
+
+TEST_F(ReceiverTest, AReaderThatIsToldToStopWaitsNoLongerForOneThatIsAway) {
+  std::atomic<bool> cancelled{false};
+  auto options = reader_options();
+  options.patience = std::chrono::hours(24);
+  options.cancelled = &cancelled;
+  auto remote = must(client::RemoteReader::open(options));
+  must(remote->list(""));
+  const auto expect_stopped = [&] {
+    // More readers than connections: the last one waits for a connection of the others.
+    std::vector<std::future<Result<Bytes>>> waiting;
+    for (std::size_t i = 0; i <= options.connections; ++i) {
+      waiting.push_back(std::async(std::launch::async, [&] { return remote->read("log/nothing", 0, 1); }));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    cancelled = true;
+    for (auto& one : waiting) EXPECT_EQ(one.get().error().code, ErrorCode::kCancelled);
+    cancelled = false;
+  };
+  // Frozen: one waits for its answer, the others for a handshake. Dead: all wait for the next attempt.
+  ASSERT_EQ(kill(receiver.pid(), SIGSTOP), 0);
+  expect_stopped();
+  receiver.kill_hard();
+  expect_stopped();
+  receiver.start();
+  EXPECT_TRUE(remote->list("").ok()) << "what was given up left nothing behind";
 }
 
 TEST_F(ReceiverTest, TakesASnapshotAndReindexGivesTheSame) {

@@ -122,9 +122,12 @@ TEST(TomlReader, SurvivesRubbish) {
 TEST(TomlReader, MissingFileAndDirectoryAreErrorsWithAHint) {
   auto missing = ConfigReader::open("/nonexistent/agent.toml");
   ASSERT_FALSE(missing.ok());
-  EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(missing.error().code, ErrorCode::kConfig);
+  EXPECT_THAT(missing.error().what, testing::AllOf(HasSubstr("/nonexistent/agent.toml"), HasSubstr("No such file")));
   EXPECT_THAT(missing.error().hint, HasSubstr("--config"));
-  EXPECT_FALSE(ConfigReader::open("/tmp").ok());
+  auto directory = ConfigReader::open("/tmp");
+  ASSERT_FALSE(directory.ok());
+  EXPECT_EQ(directory.error().code, ErrorCode::kConfig);
 }
 
 TEST(TomlReader, DescribesKeysWithoutAFile) {
