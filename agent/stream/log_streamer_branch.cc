@@ -186,7 +186,6 @@ Status LogStreamer::choose_branch(PgConnection& connection, const ServerFacts& f
   }
   if (current != nullptr && current->record.lineage != facts.system_identifier && agent.enrolment != keys_.enrolment_id) {
     current = nullptr;  // enrolled again for another cluster
-    known.clear();
   }
   if (current != nullptr && (!last || last->stream != current->record.stream())) {
     STELE_CHECK(resume_without_spool(connection, facts, *current));
