@@ -47,9 +47,10 @@ struct SpoolEntry {
 /// Thread-safe. The log thread appends; the journal's thread reports durability; uplinks read by sequence and say what may go.
 class FrameSpool {
  public:
+  static constexpr std::uint64_t kMaxInMemory = 32u << 20;  ///< mode "none"
   struct Options {
     std::string directory;               ///< empty: mode "none"
-    std::uint64_t max_bytes = 1 << 30;
+    std::uint64_t max_bytes = 1 << 30;   ///< of the disk; mode "none": no more than kMaxInMemory
     std::uint64_t file_bytes = 64 << 20;
     std::size_t memory_bytes = 48 << 20; ///< durable entries beyond this are read back from the disk
     bool threads = true;                 ///< false: the owner calls run_once() (tests)
@@ -74,7 +75,7 @@ class FrameSpool {
   Status append_fact(const format::SignedRecord& fact, const StreamId& stream);
   /// Waits until everything that was appended is durable, lost, or waiting for room. False: the deadline passed first.
   bool settle(Instant deadline);
-  /// Waiting for room: nothing more is taken. `retry` tries whether there is room now; the outcome comes later.
+  /// Waiting for room: nothing more is taken, until a batch found room. `retry` tries; the outcome comes later.
   bool stalled() const;
   void retry();
   /// Writes one batch on the caller's thread; only without threads.
@@ -99,7 +100,7 @@ class FrameSpool {
   Resume resume(const std::map<StreamId, Held>& held) const;
 
   /// Every receiver that counts holds everything up to `sequence`: whole objects before it may go. The last object stays, for receivers
-  /// that go on inside it; while the spool is full only its last frame stays.
+  /// that go on inside it; while more than half of the spool is used only its last frame stays.
   void release_through(std::uint64_t sequence);
 
   std::optional<SpoolEntry> last_frame() const;  ///< without its bytes
@@ -107,7 +108,8 @@ class FrameSpool {
   std::vector<EpochId> epochs() const;
   std::uint64_t first_sequence() const;
   std::uint64_t bytes() const;       ///< of entries not yet released
-  std::uint64_t disk_bytes() const;  ///< of journal files in use
+  std::uint64_t disk_bytes() const;  ///< of journal files in use: many small batches take far more of it than bytes()
+  bool has_room() const;             ///< not waiting for room, and half of the disk space is free
   std::uint64_t capacity() const { return options_.max_bytes; }
   bool on_disk() const { return !options_.directory.empty(); }
   bool failed() const;
@@ -127,6 +129,7 @@ class FrameSpool {
   void on_written(std::uint64_t first, std::uint64_t last, Result<std::vector<io::RecordId>> ids);
   void drop_lost_frames_locked();
   void evict_locked();
+  std::uint64_t used_locked() const;
 
   const Options options_;
   Callbacks callbacks_;

@@ -123,7 +123,7 @@ Status LogStreamer::record_fact(format::FactKind kind, const StreamId& stream, P
 
 void LogStreamer::run() {
   // Killed while the slot was released: the primary still comes first.
-  if (options_.release_after && state_.facts().released && !spool_has_room()) release_slot();
+  if (options_.release_after && state_.facts().released && !spool_.has_room()) release_slot();
   while (!interrupt_->stopped()) {
     Status ended = connect_and_stream();
     encoder_.reset();

@@ -140,7 +140,6 @@ class LogStreamer {
   Status drain_blocked(WalStream& stream);
   bool full_for_too_long();
   void release_slot();
-  bool spool_has_room() const;
   Status advance_released_slot();
   Status note_gap(const Error& why);
   void tell(const std::function<void(LogStatus&)>& change);

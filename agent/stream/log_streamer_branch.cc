@@ -289,7 +289,7 @@ void LogStreamer::release_slot() {
   std::string told;
   while (!interrupt_->stopped()) {
     spool_.retry();
-    if (spool_has_room()) break;
+    if (spool_.has_room()) break;
     Status moved = advance_released_slot();
     const std::string failure = moved.ok() ? "" : moved.error().to_string();
     if (!moved.ok() && failure != told) log::log_error(moved.error().in("release the slot"));
@@ -298,8 +298,6 @@ void LogStreamer::release_slot() {
   }
   tell([](LogStatus& s) { s.released = false; });
 }
-
-bool LogStreamer::spool_has_room() const { return !spool_.stalled() && spool_.bytes() <= spool_.capacity() / 2; }
 
 Status LogStreamer::advance_released_slot() {
   STELE_TRY(PgConnection connection, connect_primary());

@@ -323,6 +323,47 @@ TEST_F(FrameSpoolTest, AFullDiskHoldsWithoutLosingAndGoesOnWhenThereIsRoom) {
   EXPECT_EQ(spool->unsynced(), 0u);
 }
 
+TEST_F(FrameSpoolTest, ASpoolFullOfTinyFramesStaysFullUntilABatchFoundRoom) {
+  options.file_bytes = 256u << 10;
+  options.max_bytes = 1u << 20;
+  open();
+  Status last;
+  while (last.ok()) last = add(batch(maker.log(true, 100)));
+  ASSERT_EQ(last.error().code, ErrorCode::kLimit);
+  ASSERT_LT(spool->bytes(), options.max_bytes / 4) << "each batch takes whole blocks of the journal";
+  EXPECT_GT(spool->disk_bytes(), options.max_bytes / 2);
+  for (int i = 0; i < 3; ++i) {
+    spool->retry();
+    EXPECT_TRUE(spool->stalled()) << "an attempt under way is not room";
+    EXPECT_FALSE(spool->has_room());
+    sync();
+    EXPECT_TRUE(spool->stalled());
+  }
+  open();
+  EXPECT_FALSE(spool->has_room()) << "nor is a restart";
+  const std::uint64_t everything = spool->last_frame()->sequence;
+  maker.restart(spool->last_frame()->range.end);
+  ASSERT_TRUE(add(batch(maker.log(true, 100))).ok()) << "found out by trying";
+  ASSERT_TRUE(spool->stalled());
+  spool->release_through(everything);
+  spool->retry();
+  sync();
+  spool->release_through(everything + 1);
+  EXPECT_FALSE(spool->stalled());
+  EXPECT_TRUE(spool->has_room());
+}
+
+TEST_F(FrameSpoolTest, WhatTheReceiversHoldOfTheLastObjectGoesFromASpoolThatIsMoreThanHalfUsed) {
+  options.file_bytes = 256u << 10;
+  options.max_bytes = 1u << 20;
+  open();
+  for (int i = 0; i < 150; ++i) ASSERT_TRUE(add(batch(maker.log(true, 100))).ok());
+  ASSERT_FALSE(spool->has_room());
+  spool->release_through(spool->last_frame()->sequence);
+  EXPECT_TRUE(spool->has_room());
+  EXPECT_EQ(resume(entry(0).object, entry(0).number, maker.end()).after, spool->last_frame()->sequence);
+}
+
 TEST_F(FrameSpoolTest, AnObjectLargerThanTheWholeSpoolPasses) {
   options.file_bytes = 256u << 10;
   options.max_bytes = 512u << 10;
@@ -355,6 +396,17 @@ TEST_F(FrameSpoolTest, WithoutADiskMemoryIsTheLimit) {
   spool->release_through(2);
   maker.restart(spool->last_frame()->range.end);
   EXPECT_TRUE(spool->append(batch(maker.log())).ok());
+}
+
+TEST_F(FrameSpoolTest, WithoutADiskTheLimitOfADiskIsNotTheLimitOfTheMemory) {
+  options.directory.clear();
+  options.max_bytes = 8ull << 30;
+  open();
+  Status last;
+  while (last.ok()) last = spool->append(batch(maker.log(true, 200'000)));
+  EXPECT_EQ(last.error().code, ErrorCode::kLimit);
+  EXPECT_LE(spool->bytes(), FrameSpool::kMaxInMemory);
+  EXPECT_EQ(spool->capacity(), FrameSpool::kMaxInMemory);
 }
 
 TEST_F(FrameSpoolTest, RotInTheSpoolIsSaidAndNotSkipped) {
