@@ -137,6 +137,10 @@ void AgentProgram::make_uplinks() {
     callbacks.on_durable = [this](const std::string& name, const StreamId& stream, Position end, const Digest&) {
       log_->on_receiver_durable(name, stream, end);
     };
+    callbacks.on_claim = [this](const std::string& name, const protocol::StreamState& s) {
+      log_->on_receiver_claims(name, {s.stream, s.durable_end, s.join});
+    };
+    callbacks.on_fork = [this](const std::string& name, const StreamId& stream) { return log_->on_receiver_fork(name, stream); };
     callbacks.on_rolled_back = [this](const std::string& name, const StreamId& stream, Position held, Position was) {
       Status noted = log_->record_fact(format::FactKind::kRolledBack, stream, {held, was}, was - held, "receiver " + name);
       if (!noted.ok()) log::log_error(noted.error());
@@ -236,7 +240,7 @@ net::Task<Generation> AgentProgram::choose_generation() {
       co_return;
     }
     highest = std::max(highest, seen->highest_generation);
-    std::vector<LogStreamer::HeldLog> held;
+    std::vector<HeldLog> held;
     for (const protocol::StreamState& s : seen->streams) held.push_back({s.stream, s.durable_end, s.join});
     log_->receiver_holds(receiver.name, std::move(held));
   };
@@ -338,7 +342,7 @@ void AgentProgram::save_marks() {
   std::map<std::string, ReceiverMark> marks = saved_marks_;
   for (const auto& uplink : uplinks_) {
     const UplinkState state = uplink->state();
-    if (state.durable_end.value != 0) marks[state.receiver] = {state.stream, state.durable_end, state.head};
+    if (state.durable_end.value != 0 && !state.claimed) marks[state.receiver] = {state.stream, state.durable_end, state.head};
   }
   if (marks == saved_marks_) return;
   Status saved = state_->update([&](AgentFacts& facts) {

@@ -86,6 +86,7 @@ Status FrameSpool::recover(io::FileSystem& fs, RandomSource& random) {
       if (last_frame_) STELE_CHECK(check_follows({entry}));
       end_of_log_ = {entry.stream, entry.range.end};
       last_frame_ = last_durable_ = entry;
+      recovered_[entry.stream] = entry.range.end;
     }
     bytes_ += entry.size;
     entries_.push_back(std::move(entry));
@@ -365,6 +366,11 @@ FrameSpool::Resume FrameSpool::resume(const std::map<StreamId, Held>& held) cons
     if (e.kind != SpoolEntry::Kind::kFrame) continue;
     auto it = held.find(e.stream);
     const Held h = it == held.end() ? Held{} : it->second;
+    Position there = h.durable_end;
+    if (!h.sent_by_us) {
+      auto recovered = recovered_.find(e.stream);
+      there = std::min(there, recovered == recovered_.end() ? Position{} : recovered->second);
+    }
     if (e.number == 0) object_first = &e;
     if (object_first != nullptr && object_first->object != e.object) object_first = nullptr;
     if (h.object == e.object) {
@@ -376,7 +382,7 @@ FrameSpool::Resume FrameSpool::resume(const std::map<StreamId, Held>& held) cons
       continue;
     }
     last_object_held = false;
-    if (e.range.end <= h.durable_end || object_first == nullptr) continue;
+    if (e.range.end <= there || object_first == nullptr) continue;
     start = object_first;
     break;
   }
@@ -393,6 +399,13 @@ FrameSpool::Resume FrameSpool::resume(const std::map<StreamId, Held>& held) cons
     if (e.kind == SpoolEntry::Kind::kFact && e.sequence <= out.after) out.facts.push_back(e.sequence);
   }
   return out;
+}
+
+bool FrameSpool::holds(const ObjectId& object, std::uint32_t frame, const Digest& head) const {
+  std::lock_guard lock(mutex_);
+  return std::any_of(entries_.begin(), entries_.end(), [&](const SpoolEntry& e) {
+    return e.kind == SpoolEntry::Kind::kFrame && e.object == object && e.number == frame && e.head == head;
+  });
 }
 
 void FrameSpool::release_through(std::uint64_t sequence) {

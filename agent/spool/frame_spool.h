@@ -88,6 +88,7 @@ class FrameSpool {
     ObjectId object;          ///< of its last frame; zero: nothing
     std::uint32_t frame = 0;
     Position durable_end;
+    bool sent_by_us = true;   ///< false: not by this process; then only log from before it is taken to be there
   };
   struct Resume {
     std::uint64_t after = 0;  ///< go on with the entry behind this sequence
@@ -102,6 +103,8 @@ class FrameSpool {
   /// Every receiver that counts holds everything up to `sequence`: whole objects before it may go. The last object stays, for receivers
   /// that go on inside it; while more than half of the spool is used only its last frame stays.
   void release_through(std::uint64_t sequence);
+  /// This very frame is in the spool.
+  bool holds(const ObjectId& object, std::uint32_t frame, const Digest& head) const;
 
   std::optional<SpoolEntry> last_frame() const;  ///< without its bytes
   std::optional<SpoolEntry> last_durable_frame() const;
@@ -142,6 +145,7 @@ class FrameSpool {
   std::optional<SpoolEntry> last_frame_, last_durable_;
   /// Where the log of the spool ends: the next object of that stream begins here or before.
   std::optional<std::pair<StreamId, Position>> end_of_log_;
+  std::map<StreamId, Position> recovered_;  ///< ends of what the disk held at the opening
   std::size_t unsynced_ = 0;
   std::size_t unsynced_bytes_ = 0;
   bool writing_ = false;   // a batch is with the journal

@@ -43,8 +43,6 @@ Status LogStreamer::start(Generation generation) {
   return {};
 }
 
-void LogStreamer::receiver_holds(const std::string& receiver, std::vector<HeldLog> held) { held_[receiver] = std::move(held); }
-
 void LogStreamer::stop() {
   if (interrupt_) interrupt_->stop();
   if (thread_.joinable()) thread_.join();
@@ -99,6 +97,7 @@ void LogStreamer::on_receiver_durable(const std::string& receiver, const StreamI
   {
     std::lock_guard lock(mutex_);
     const Position before = policy_.confirmed();
+    claims_.supersede(receiver, stream);
     policy_.receiver_durable(receiver, stream, end, clock_.steady_now());
     more = policy_.confirmed() > before;
   }
@@ -165,6 +164,13 @@ Result<PgConnection> LogStreamer::connect_primary() {
   }
   primary_label_ = options_.hosts[chosen].label();
   return PgConnection::connect(options_.hosts[chosen], options, clock_.steady_now() + kConnectDeadline, interrupt_);
+}
+
+Result<ServerAddress> LogStreamer::primary_address() const {
+  for (const ServerAddress& host : options_.hosts) {
+    if (host.label() == primary_label_) return host;
+  }
+  return Error{ErrorCode::kInternal, "no primary was chosen", ""};
 }
 
 Status LogStreamer::connect_and_stream() {

@@ -117,6 +117,9 @@ Status LogStreamer::begin_branch(const BranchDecision& decision, const ServerFac
   {
     std::lock_guard lock(mutex_);
     policy_.begin_stream(branch_->stream);
+    claims_.begin_stream(branch_->stream);
+    claims_told_ = false;
+    fork_told_.clear();
     begin_stream_locked();
   }
   log::info("new branch", {{"stream", branch_->stream.short_hex()}, {"timeline", r.timeline}, {"begin", begin}, {"reason", decision.why}});
@@ -192,9 +195,18 @@ Status LogStreamer::choose_branch(PgConnection& connection, const ServerFacts& f
   }
   STELE_TRY(BranchDecision decision, decide_branch(known, current, facts));
   using Kind = BranchDecision::Kind;
-  if (force_fork_ && decision.kind == Kind::kContinue) {
+  std::optional<std::string> differs;
+  if (force_fork_) {
+    differs = "the server's log differs from the one streamed";
+  } else if (decision.kind == Kind::kContinue || decision.kind == Kind::kFinishOld) {
+    STELE_TRY(differs, compare_claims(decision, *current, facts));
+  }
+  if (differs && decision.kind != Kind::kFirst && decision.kind != Kind::kFork) {
+    force_fork_ = true;
     decision.kind = Kind::kFork;
-    decision.why = "the server's log differs from the one streamed";
+    decision.why = *differs;
+    decision.parent.reset();
+    decision.abandoned.reset();
   }
   if (decision.kind == Kind::kContinue || decision.kind == Kind::kFinishOld) {
     if (!branch_ || branch_->stream != current->record.stream()) {

@@ -137,6 +137,23 @@ TEST_F(FrameSpoolTest, AReceiverWithAnotherObjectGetsTheFirstThatReachesPastWhat
   EXPECT_FALSE(resume(unknown, 5, second).gap);
 }
 
+TEST_F(FrameSpoolTest, WhatThisProcessDidNotSendIsTakenToBeThereOnlyUpToWhereItBegan) {
+  ASSERT_TRUE(add(batch(maker.log(), maker.index())).ok());  // 1, 2
+  open();
+  maker.restart(maker.end());
+  ASSERT_TRUE(add(batch(maker.log(), maker.index())).ok());  // 3, 4
+  const Position claimed = maker.end();
+  ASSERT_TRUE(add(batch(maker.log(), maker.index())).ok());  // 5, 6
+  // It holds log that far, but whose? This host may have been reverted since.
+  const Held stranger{random.draw<ObjectId>(), 7, claimed, false};
+  EXPECT_EQ(spool->resume({{maker.stream(), stranger}}).after, 2u);
+  EXPECT_EQ(spool->resume({{maker.stream(), {stranger.object, 7, claimed, true}}}).after, 4u);
+  const SpoolEntry third = entry(2);
+  EXPECT_TRUE(spool->holds(third.object, third.number, third.head));
+  EXPECT_FALSE(spool->holds(third.object, third.number, entry(0).head));
+  EXPECT_FALSE(spool->holds(stranger.object, third.number, third.head));
+}
+
 TEST_F(FrameSpoolTest, WhatTheSpoolNoLongerHasIsAGap) {
   ASSERT_TRUE(add(batch(maker.log(), maker.index())).ok());
   ASSERT_TRUE(add(batch(maker.log(), maker.index())).ok());
