@@ -13,6 +13,10 @@ LogStreamer::LogStreamer(Options options, const AgentKeys& keys, AgentState& sta
                          RandomSource& random, Hooks hooks)
     : options_(std::move(options)), keys_(keys), state_(state), spool_(spool), clock_(clock), random_(random), hooks_(std::move(hooks)),
       policy_(policy), recovery_point_(clock.now()) {
+  for (const auto& [receiver, log] : state_.facts().lacking) {
+    lacking_[receiver] = {log, 0};
+    policy_.receiver_lacks(receiver, true, clock_.steady_now());
+  }
   standby_slots_ = std::make_unique<StandbySlots>(StandbySlots::Options{options_.hosts, options_.slot, options_.application_name}, clock_,
                                                   [this]() -> std::optional<StandbySlots::Reached> {
     std::lock_guard lock(mutex_);

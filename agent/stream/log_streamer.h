@@ -109,6 +109,16 @@ class LogStreamer {
   /// The receiver refuses the stream because it holds another log of it. True: the stream is given up, or will be; its frames need not go
   /// there. False: this process began it, so the receiver is wrong.
   bool on_receiver_fork(const std::string& receiver, const StreamId& stream);
+  /// A receiver that does not count for the quorum until a snapshot that starts at `from` or later, and begins after this, is committed there.
+  struct Lack {
+    LackingLog log;
+    std::uint64_t number = 0;  ///< which of them, in this process
+  };
+  /// The receiver lacks log of the stream before `from`, or lost what it held. Durable, for a later start too. True: that is new.
+  bool receiver_lacks(const std::string& receiver, const StreamId& stream, Position from, bool lost);
+  std::map<std::string, Lack> lacking() const;
+  /// A snapshot was committed at the receiver; `when_it_began` is what lacking() said when it began.
+  void snapshot_committed(const std::string& receiver, const StreamId& stream, Position start, const std::map<std::string, Lack>& when_it_began);
   /// Puts a fact about the current stream into the ledger.
   Status record_fact(format::FactKind kind, const StreamId& stream, PositionRange range, std::uint64_t value, std::string note);
 
@@ -147,6 +157,7 @@ class LogStreamer {
   bool full_for_too_long();
   void release_slot();
   Status advance_released_slot();
+  void save_lacking();
   Status note_gap(const Error& why);
   void tell(const std::function<void(LogStatus&)>& change);
 
@@ -188,6 +199,8 @@ class LogStreamer {
   ReceiverClaims claims_;
   bool claims_told_ = false;  ///< there are some to be compared: at the next connection
   std::string fork_told_;     ///< the receiver that holds another log of the current stream
+  std::map<std::string, Lack> lacking_;
+  std::uint64_t last_lack_ = 0;
   LogStatus status_;
   mutable RecoveryPoint recovery_point_;
   std::optional<StreamContext> context_;

@@ -42,7 +42,7 @@ Status LogStreamer::check_old_branch_is_safe() {
   }
   if (spool_.on_disk()) return {};
   std::lock_guard lock(mutex_);
-  if (last->stream == status_.stream && policy_.quorum_end() < last->range.end) {
+  if (last->stream == status_.stream && policy_.stored_end() < last->range.end) {
     return Error{ErrorCode::kTemporary, "without a spool a new branch waits until the receivers hold the old one", "the receivers are away or too slow"};
   }
   return {};

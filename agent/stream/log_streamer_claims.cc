@@ -5,7 +5,7 @@
 
 namespace stele::agent {
 
-// LogStreamer: is what receivers hold beyond our own memory the log of this server?
+// LogStreamer: does what receivers hold count? Log beyond our own memory may be another server's; log behind a hole restores nothing.
 
 void LogStreamer::receiver_holds(const std::string& receiver, std::vector<HeldLog> held) {
   for (const HeldLog& log : held) on_receiver_claims(receiver, log);
@@ -104,6 +104,50 @@ Result<JoinTag> LogStreamer::server_tag(const format::BranchRecord& branch, std:
     }
   }
   return tagger.tag();
+}
+
+bool LogStreamer::receiver_lacks(const std::string& receiver, const StreamId& stream, Position from, bool lost) {
+  {
+    std::lock_guard lock(mutex_);
+    // It says so at each connection, until it took the log behind the hole.
+    if (auto known = lacking_.find(receiver); !lost && known != lacking_.end() && known->second.log.stream == stream && known->second.log.from >= from) {
+      return false;
+    }
+    lacking_[receiver] = {{stream, from}, ++last_lack_};
+    policy_.receiver_lacks(receiver, true, clock_.steady_now());
+  }
+  log::error("the receiver does not count for the quorum until a snapshot is committed there", {{"receiver", receiver}, {"from", from}});
+  save_lacking();
+  return true;
+}
+
+std::map<std::string, LogStreamer::Lack> LogStreamer::lacking() const {
+  std::lock_guard lock(mutex_);
+  return lacking_;
+}
+
+void LogStreamer::snapshot_committed(const std::string& receiver, const StreamId& stream, Position start,
+                                     const std::map<std::string, Lack>& when_it_began) {
+  {
+    std::lock_guard lock(mutex_);
+    auto lack = lacking_.find(receiver);
+    auto before = when_it_began.find(receiver);
+    if (lack == lacking_.end() || before == when_it_began.end() || lack->second.number != before->second.number) return;
+    if (stream == lack->second.log.stream && start < lack->second.log.from) return;
+    lacking_.erase(lack);
+    policy_.receiver_lacks(receiver, false, clock_.steady_now());
+  }
+  log::info("the receiver has a snapshot and the log behind it: it counts for the quorum again", {{"receiver", receiver}});
+  save_lacking();
+  interrupt_->wake();
+}
+
+void LogStreamer::save_lacking() {
+  Status saved = state_.update([this](AgentFacts& facts) {
+    facts.lacking.clear();
+    for (const auto& [receiver, lack] : lacking()) facts.lacking[receiver] = lack.log;
+  });
+  if (!saved.ok()) log::log_error(saved.error().in("note which receivers do not count"));
 }
 
 }  // namespace stele::agent

@@ -123,6 +123,7 @@ net::Task<Status> Uplink::session() {
       state_.last_error.clear();
       state_.refused = false;
     }
+    if (callbacks_.on_connected) callbacks_.on_connected(receiver_);
     log::info("connected to receiver", {{"receiver", receiver_}, {"address", address_}});
     status = co_await send_entries(*connection);
     // Why the receiver ended the session, rather than that the next frame could not be sent.
@@ -162,7 +163,7 @@ net::Task<Status> Uplink::introduce(client::ReceiverConnection& connection) {
     state_.gap = resume.gap || lacks_beginning(resume, by_stream);
     state_.acknowledged = resume.after;  // goes back where the receiver lost something
   }
-  if (state_.gap && resume.next && callbacks_.on_gap) callbacks_.on_gap(receiver_, resume.next->stream);
+  if (state_.gap && resume.next && callbacks_.on_gap) callbacks_.on_gap(receiver_, resume.next->stream, resume.next->range.begin);
   for (std::uint64_t fact : resume.facts) {
     STELE_CO_TRY(std::optional<SpoolEntry> entry, spool_.next_after(fact - 1));
     if (!entry || entry->sequence != fact) continue;
@@ -248,6 +249,10 @@ net::Task<Status> Uplink::send_entries(client::ReceiverConnection& connection) {
     STELE_CO_CHECK(connection.status());
     STELE_CO_CHECK(co_await send_pending_status(connection));
     STELE_CO_TRY(std::optional<SpoolEntry> entry, spool_.next_after(cursor_));
+    // The spool was full and the quorum goes on: what this receiver lacks now is told at the next introduction.
+    if (spool_.first_sequence() > cursor_ + 1) {
+      co_return Error{ErrorCode::kTemporary, "the spool no longer has what this receiver needs next", "it was too slow for the full spool"};
+    }
     if (!entry) {
       co_await wait_for_work(std::chrono::seconds(1));
       continue;

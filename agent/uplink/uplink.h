@@ -37,7 +37,7 @@ struct UplinkState {
   std::uint64_t reconnects = 0;
   std::string last_error;     ///< of the last attempt, empty while connected
   bool refused = false;       ///< another agent took over, or not authorised: a person must act
-  bool gap = false;           ///< the receiver lacks a range that the spool no longer has
+  bool gap = false;           ///< the receiver lacks a range that the spool no longer has, or lost what it held: it does not count
 };
 
 struct UplinkCallbacks {
@@ -48,8 +48,9 @@ struct UplinkCallbacks {
   /// It refuses the stream, for it holds another log of it. True: the stream was given up; its frames are passed over.
   std::function<bool(const std::string& receiver, const StreamId&)> on_fork;
   std::function<void(const std::string& receiver, const StreamId&, Position held, Position was)> on_rolled_back;
-  /// The receiver takes the log from the middle: it lacks a range that the spool no longer has.
-  std::function<void(const std::string& receiver, const StreamId&)> on_gap;
+  /// The receiver takes the log from the middle, from this position on: it lacks a range that the spool no longer has.
+  std::function<void(const std::string& receiver, const StreamId&, Position from)> on_gap;
+  std::function<void(const std::string& receiver)> on_connected;  ///< introduced: what it lacks was told
   std::function<void(const std::string& receiver, const Error&)> on_disconnected;
   std::function<void(double seconds)> on_ack_latency;
   std::function<void(std::uint64_t bytes)> on_sent;  ///< of the change log, handed to the operating system
