@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <tuple>
+
 namespace stele::agent {
 
 pg::TimelineHistory history_of(const format::BranchRecord& record) {
@@ -33,16 +35,25 @@ namespace {
 struct CommonPast {
   const KnownBranch* branch = nullptr;
   Position end;
+  bool ambiguous = false;  ///< other branches of that timeline fit as well, and none of them is the current one
 };
 
-CommonPast find_common_past(const std::vector<KnownBranch>& known, const pg::TimelineHistory& history) {
+CommonPast find_common_past(const std::vector<KnownBranch>& known, const KnownBranch& current, const ServerFacts& server) {
   CommonPast best;
+  std::tuple<Position, std::uint32_t, bool> best_rank;
   for (const KnownBranch& branch : known) {
+    if (branch.record.lineage != server.system_identifier) continue;  // from before an enrolment for another cluster
     const pg::TimelineHistory theirs = history_of(branch.record);
-    if (!history.descends_from(theirs)) continue;
-    const auto leaves = history.switch_point(theirs.tli);
-    if (!leaves) continue;
-    if (best.branch == nullptr || *leaves > best.end || (*leaves == best.end && branch.end > best.branch->end)) best = {&branch, *leaves};
+    if (!server.history.descends_from(theirs)) continue;
+    const auto leaves = server.history.switch_point(theirs.tli);
+    if (!leaves || *leaves < branch.record.fork) continue;
+    // After a fork or a gap two branches are one timeline to PostgreSQL. The server continues the one it was seen with last: how far the
+    // other one was streamed says nothing.
+    const std::tuple rank(*leaves, theirs.tli, branch.record.nonce == current.record.nonce);
+    if (best.branch != nullptr && rank == best_rank) best.ambiguous = true;
+    if (best.branch != nullptr && rank <= best_rank) continue;
+    best = {&branch, *leaves, false};
+    best_rank = rank;
   }
   return best;
 }
@@ -84,10 +95,12 @@ Result<BranchDecision> decide_branch(const std::vector<KnownBranch>& known, cons
       return out;
     }
   }
-  const CommonPast past = find_common_past(known, server.history);
-  if (past.branch == nullptr) {
+  const CommonPast past = find_common_past(known, *current, server);
+  if (past.branch == nullptr || past.ambiguous) {
     out.kind = BranchDecision::Kind::kFork;
-    out.why = fmt::format("the server's timeline {} has another history than the one streamed", server.history.tli);
+    out.why = past.ambiguous ? fmt::format("several branches of timeline {} were streamed and any could be the past of the server's timeline {}",
+                                           past.branch->record.timeline, server.history.tli)
+                             : fmt::format("the server's timeline {} has another history than the one streamed", server.history.tli);
     return out;
   }
   out.kind = BranchDecision::Kind::kNewTimeline;

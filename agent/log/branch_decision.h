@@ -42,7 +42,8 @@ struct BranchDecision {
   std::string why;               ///< for the log and the ledger
 };
 
-/// `current` is the branch streamed last (nothing at the very first start); `known` all branches of the lineage, current included.
+/// `current` is the branch streamed last (nothing at the very first start); `known` all branches that the agent has
+/// streamed, current included; those of other lineages are passed over.
 /// kFork as an error: another system identifier than the enrolment's lineage (a foreign cluster with the same name).
 Result<BranchDecision> decide_branch(const std::vector<KnownBranch>& known, const KnownBranch* current, const ServerFacts& server);
 

@@ -196,12 +196,13 @@ WalStream::WalStream(WalStream&&) noexcept = default;
 WalStream& WalStream::operator=(WalStream&&) noexcept = default;
 
 Result<WalStream> WalStream::start(PgConnection connection, WalStreamOptions options, Clock& clock, Instant deadline) {
-  STELE_CHECK(check_slot_name(options.slot));
+  if (!options.slot.empty()) STELE_CHECK(check_slot_name(options.slot));
   auto state = std::make_unique<State>(std::move(connection), std::move(options), clock);
   PgConnection& c = *state->connection;
   const std::string position = state->options.start.to_string();
-  STELE_CHECK(c.send(fmt::format("START_REPLICATION SLOT {} PHYSICAL {} TIMELINE {}", state->options.slot, position,
-                                 state->options.timeline)));
+  const std::string slot = state->options.slot.empty() ? "" : fmt::format("SLOT {} ", state->options.slot);
+  STELE_CHECK(
+      c.send(fmt::format("START_REPLICATION {}PHYSICAL {} TIMELINE {}", slot, position, state->options.timeline)));
   STELE_TRY(PgResult result, c.next_result(deadline));
   if (!result) return server_error(state->tried(), state->host, c.connection_message());
   switch (PQresultStatus(result.get())) {

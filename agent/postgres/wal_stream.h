@@ -27,7 +27,7 @@ struct ServerShutdown {
 using WalEvent = std::variant<WalData, WalKeepalive, EndOfTimeline, WalIdle, WalWoken, ServerShutdown>;
 
 struct WalStreamOptions {
-  std::string slot;
+  std::string slot;  ///< empty: none is used
   Position start;  ///< normally the beginning of a WAL segment
   std::uint32_t timeline = 1;
   Duration status_interval =

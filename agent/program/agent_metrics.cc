@@ -17,7 +17,7 @@ AgentMetrics::AgentMetrics(const config::AgentConfig& config, std::function<Agen
                      .with({config.name.site, config.name.database});
   connected_ = r.gauges({"stele_uplink_connected", "1 while there is a session with the receiver", "", kReceiver, {}});
   refused_ = r.gauges({"stele_uplink_refused", "1 while the receiver refuses this agent: a person must act", "", kReceiver, {}});
-  gap_ = r.gauges({"stele_uplink_gap", "1 when the receiver lacks log that the spool no longer has", "", kReceiver, {}});
+  gap_ = r.gauges({"stele_uplink_gap", "1 when the receiver lacks log that the spool no longer has, or lost what it held: it does not count for the quorum", "", kReceiver, {}});
   position_ = r.gauges({"stele_uplink_durable_position_bytes", "End of what the receiver holds contiguously, as a position", "bytes", kReceiver, {}});
   lag_ = r.gauges({"stele_uplink_lag_bytes", "Log that the server has and this receiver lacks", "bytes", kReceiver, {}});
   reconnects_ = r.counter_copies({"stele_uplink_reconnects_total", "Sessions with the receiver that ended", "", kReceiver, {}});

@@ -137,15 +137,19 @@ void AgentProgram::make_uplinks() {
     callbacks.on_durable = [this](const std::string& name, const StreamId& stream, Position end, const Digest&) {
       log_->on_receiver_durable(name, stream, end);
     };
+    callbacks.on_claim = [this](const std::string& name, const protocol::StreamState& s) {
+      log_->on_receiver_claims(name, {s.stream, s.durable_end, s.join});
+    };
+    callbacks.on_fork = [this](const std::string& name, const StreamId& stream) { return log_->on_receiver_fork(name, stream); };
     callbacks.on_rolled_back = [this](const std::string& name, const StreamId& stream, Position held, Position was) {
       Status noted = log_->record_fact(format::FactKind::kRolledBack, stream, {held, was}, was - held, "receiver " + name);
       if (!noted.ok()) log::log_error(noted.error());
-      // Its snapshots may be gone too; what it still has is not sent again.
-      snapshots_->request(SnapshotReason::kReceiverLost, false);
+      need_snapshot_for(name, stream, held, true);
     };
-    callbacks.on_gap = [this](const std::string& name, const StreamId&) {
-      log::error("the receiver lacks a part of the log that is gone here; a new snapshot makes it whole", {{"receiver", name}});
-      snapshots_->request(SnapshotReason::kReceiverLost, false);
+    callbacks.on_gap = [this](const std::string& name, const StreamId& stream, Position from) { need_snapshot_for(name, stream, from, false); };
+    callbacks.on_connected = [this](const std::string& name) {
+      // It was away when the snapshot was made for it, or this agent has restarted since.
+      if (log_->lacking().contains(name) && !snapshots_->status().running) snapshots_->request(SnapshotReason::kReceiverLost, false);
     };
     callbacks.on_disconnected = [](const std::string& name, const Error& why) { log::log_error(why, {{"receiver", name}}); };
     callbacks.on_ack_latency = [this](double seconds) { metrics_->observe_ack(seconds); };
@@ -164,6 +168,11 @@ void AgentProgram::make_uplinks() {
   spool_->set_callbacks(std::move(callbacks));
 }
 
+/// Its snapshots may be gone too. What it still has is not sent again.
+void AgentProgram::need_snapshot_for(const std::string& receiver, const StreamId& stream, Position from, bool lost) {
+  if (log_->receiver_lacks(receiver, stream, from, lost)) snapshots_->request(SnapshotReason::kReceiverLost, false);
+}
+
 Status AgentProgram::make_snapshots() {
   SnapshotService::Options options;
   options.database = config_.name;
@@ -172,7 +181,8 @@ Status AgentProgram::make_snapshots() {
   SnapshotService::Callbacks callbacks;
   callbacks.context = [this] { return snapshot_context(); };
   callbacks.on_failure = [](const Error& error) { log::log_error(error.in("snapshot")); };
-  callbacks.on_success = [](const SnapshotReport& report) {
+  callbacks.on_success = [this](const SnapshotReport& report) {
+    for (const std::string& receiver : report.receivers) log_->snapshot_committed(receiver, report.stream, report.start, lacking_at_snapshot_);
     log::info("snapshot committed", {{"snapshot", report.snapshot.short_hex()},
                                      {"start", report.start},
                                      {"stop", report.stop},
@@ -207,7 +217,12 @@ Result<SnapshotContext> AgentProgram::snapshot_context() {
   auto chosen = std::find_if(snapshot_hosts_.begin(), snapshot_hosts_.end(), [&](const ServerAddress& a) { return a.label() == host; });
   out.server = chosen != snapshot_hosts_.end() ? *chosen : snapshot_hosts_.front();
   for (const config::ReceiverEndpoint& receiver : config_.receivers) out.receivers.push_back({receiver.name, receiver.address.to_string()});
-  out.quorum = 1;
+  // One receiver with a new snapshot is better than none; only where commits wait for receivers to be whole again must it reach those.
+  lacking_at_snapshot_ = log_->lacking();
+  const auto whole = static_cast<int>(std::count_if(config_.receivers.begin(), config_.receivers.end(),
+                                                    [&](const auto& r) { return !lacking_at_snapshot_.contains(r.name); }));
+  const bool waiting = config_.policy.ack == config::AckPolicy::kReceivers && whole < config_.policy.quorum;
+  out.quorum = waiting ? static_cast<std::size_t>(config_.policy.quorum) : 1;
   out.tls = tls_;
   out.sessions = sessions_;
   out.pool = snapshot_network_.get_executor();
@@ -236,7 +251,7 @@ net::Task<Generation> AgentProgram::choose_generation() {
       co_return;
     }
     highest = std::max(highest, seen->highest_generation);
-    std::vector<LogStreamer::HeldLog> held;
+    std::vector<HeldLog> held;
     for (const protocol::StreamState& s : seen->streams) held.push_back({s.stream, s.durable_end, s.join});
     log_->receiver_holds(receiver.name, std::move(held));
   };
@@ -322,15 +337,21 @@ net::Task<void> AgentProgram::finish() {
 }
 
 void AgentProgram::release_spool() {
-  std::vector<std::uint64_t> held;
-  for (const auto& uplink : uplinks_) held.push_back(uplink->state().acknowledged);
-  if (held.empty()) return;
-  std::sort(held.begin(), held.end());
-  std::uint64_t through = held.front();
+  const auto lacking = log_->lacking();
+  std::vector<std::uint64_t> whole;  // at receivers that count
+  std::uint64_t through = ~std::uint64_t{0};
+  for (const auto& uplink : uplinks_) {
+    const UplinkState state = uplink->state();
+    through = std::min(through, state.acknowledged);
+    if (!lacking.contains(state.receiver)) whole.push_back(state.acknowledged);
+  }
   // A receiver that is away must not fill the spool while the quorum goes on: it will have an open gap.
   const bool nearly_full = spool_->disk_bytes() >= spool_->capacity() / 10 * 8;
-  const std::size_t quorum = std::clamp<std::size_t>(static_cast<std::size_t>(config_.policy.quorum), 1, held.size());
-  if (nearly_full) through = held[held.size() - quorum];
+  const std::size_t quorum = std::clamp<std::size_t>(static_cast<std::size_t>(config_.policy.quorum), 1, uplinks_.size());
+  if (nearly_full && whole.size() >= quorum) {
+    std::sort(whole.begin(), whole.end(), std::greater<>());
+    through = whole[quorum - 1];
+  }
   spool_->release_through(through);
 }
 
@@ -338,7 +359,7 @@ void AgentProgram::save_marks() {
   std::map<std::string, ReceiverMark> marks = saved_marks_;
   for (const auto& uplink : uplinks_) {
     const UplinkState state = uplink->state();
-    if (state.durable_end.value != 0) marks[state.receiver] = {state.stream, state.durable_end, state.head};
+    if (state.durable_end.value != 0 && !state.claimed) marks[state.receiver] = {state.stream, state.durable_end, state.head};
   }
   if (marks == saved_marks_) return;
   Status saved = state_->update([&](AgentFacts& facts) {
@@ -368,7 +389,11 @@ void AgentProgram::post_status() {
 AgentView AgentProgram::view() const {
   AgentView out;
   out.log = log_->status();
-  for (const auto& uplink : uplinks_) out.uplinks.push_back(uplink->state());
+  const auto lacking = log_->lacking();
+  for (const auto& uplink : uplinks_) {
+    out.uplinks.push_back(uplink->state());
+    out.uplinks.back().gap |= lacking.contains(out.uplinks.back().receiver);
+  }
   out.snapshot = snapshots_->status();
   out.generation = generation_;
   out.spool_bytes = spool_->bytes();

@@ -58,6 +58,7 @@ class AgentProgram {
   net::Task<void> housekeeping();
   net::Task<void> finish();
   void release_spool();
+  void need_snapshot_for(const std::string& receiver, const StreamId& stream, Position from, bool lost);
   void save_marks();
   void post_status();
   Status start_http();
@@ -89,6 +90,7 @@ class AgentProgram {
   std::atomic<bool> stopping_{false};
   boost::asio::steady_timer tick_;
   std::map<std::string, ReceiverMark> saved_marks_;
+  std::map<std::string, LogStreamer::Lack> lacking_at_snapshot_;  ///< when the running snapshot began; its thread's
 };
 
 /// DIRECTORY/control.sock of the spool's directory: how `status` and `snapshot` reach the running agent.

@@ -160,7 +160,8 @@ std::vector<Reason> reasons(const AgentView& view, const config::AgentConfig& co
   std::size_t connected = 0;
   for (const UplinkState& u : view.uplinks) {
     connected += u.connected ? 1 : 0;
-    if (u.gap) out.warning("receiver_gap", fmt::format("receiver {} has a gap in the log", u.receiver), fmt::format("接收端 {} 的日志有缺口", u.receiver));
+    if (u.gap) out.warning("receiver_gap", fmt::format("receiver {} has a gap in the log or lost what it held: it does not count until a snapshot is committed there", u.receiver),
+                           fmt::format("接收端 {} 的日志有缺口或已丢失所持内容：在该处提交新快照之前不计入法定数量", u.receiver));
     if (!u.connected) {
       out.warning("receiver_away", with(fmt::format("receiver {} is away", u.receiver), ": ", u.last_error), with(fmt::format("接收端 {} 未连接", u.receiver), "：", u.last_error));
     }

@@ -57,7 +57,12 @@ void SnapshotScheduler::request(SnapshotReason reason, bool full, Timestamp now)
     wanted_->full |= full;
     if (reason == SnapshotReason::kCommand) wanted_->reason = reason;
   }
-  if (reason == SnapshotReason::kCommand && !running_ && retry_at_) retry_at_ = now;
+  if (!running_ && retry_at_ && cuts_pause(reason)) retry_at_ = now;
+}
+
+/// A receiver that lacks something says so at every connection: what fails for its sake is not tried more often for it.
+bool SnapshotScheduler::cuts_pause(SnapshotReason reason) const {
+  return reason != SnapshotReason::kReceiverLost || !current_ || current_->reason != SnapshotReason::kReceiverLost;
 }
 
 std::optional<SnapshotScheduler::Due> SnapshotScheduler::due(Timestamp now) const {
@@ -108,8 +113,8 @@ void SnapshotScheduler::failed(const Error& error, Timestamp now) {
     const std::uint32_t doublings = std::min<std::uint32_t>(failures_ - 1, 20);
     pause = std::min(options_.longest_retry, options_.first_retry * (std::int64_t{1} << doublings));
   }
-  // A command that came while it ran is not made to wait.
-  retry_at_ = wanted_ && wanted_->reason == SnapshotReason::kCommand ? now : now + pause;
+  // What was asked for while it ran is not made to wait.
+  retry_at_ = wanted_ && cuts_pause(wanted_->reason) ? now : now + pause;
 }
 
 }  // namespace stele::agent

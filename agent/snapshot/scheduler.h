@@ -34,7 +34,8 @@ class SnapshotScheduler {
   /// `last_success`: of the stream that is current now; none where there is none.
   SnapshotScheduler(Options options, Timestamp now, std::optional<Timestamp> last_success);
 
-  /// Wanted at once, whatever the schedule says. A pause after a failure is cut short by a command only.
+  /// Wanted at once, whatever the schedule says. Cuts the pause after a failure short, which was another branch's or had another cause;
+  /// only a lost receiver does not where the failed one was for a lost receiver already.
   void request(SnapshotReason reason, bool full, Timestamp now);
   /// What is to begin now, if anything. While one runs: nothing.
   std::optional<Due> due(Timestamp now) const;
@@ -43,8 +44,8 @@ class SnapshotScheduler {
 
   void begun(Timestamp now);
   void succeeded(Timestamp now);
-  /// What needs a person waits the longest pause; everything else the growing one. Requests that came while it ran
-  /// stay.
+  /// What needs a person waits the longest pause; everything else the growing one. A request that came while it ran stays, and cuts the
+  /// pause as above.
   void failed(const Error& error, Timestamp now);
 
   bool running() const { return running_; }
@@ -53,6 +54,7 @@ class SnapshotScheduler {
 
  private:
   Timestamp scheduled_after(Timestamp t) const;
+  bool cuts_pause(SnapshotReason reason) const;
 
   Options options_;
   std::optional<Timestamp> last_success_;

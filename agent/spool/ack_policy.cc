@@ -21,12 +21,19 @@ void AckPolicy::receiver_durable(const std::string& receiver, const StreamId& st
   if (stream == stream_) update(now);
 }
 
+void AckPolicy::receiver_lacks(const std::string& receiver, bool lacks, Instant now) {
+  lacks ? void(lacking_.insert(receiver)) : void(lacking_.erase(receiver));
+  update(now);
+}
+
 void AckPolicy::tick(Instant now) { update(now); }
 
-Position AckPolicy::quorum_end() const {
+Position AckPolicy::kth_end(bool whole_only) const {
   std::vector<Position> ends;
   if (auto current = receivers_.find(stream_); current != receivers_.end()) {
-    for (const auto& [name, end] : current->second) ends.push_back(end);
+    for (const auto& [name, end] : current->second) {
+      if (!whole_only || !lacking_.contains(name)) ends.push_back(end);
+    }
   }
   const auto k = static_cast<std::size_t>(options_.quorum);
   if (k == 0 || ends.size() < k) return {};

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -26,6 +27,8 @@ class AckPolicy {
   void spool_durable(Position end, Instant now);
   /// What a receiver holds contiguously of a stream; it counts while that is the current one. May go back: it rolled back.
   void receiver_durable(const std::string& receiver, const StreamId& stream, Position end, Instant now);
+  /// An earlier part is missing there, or what it held was lost: what it acknowledges restores nothing and does not count, until it is whole.
+  void receiver_lacks(const std::string& receiver, bool lacks, Instant now);
   /// Time passes: may begin to degrade.
   void tick(Instant now);
 
@@ -35,14 +38,18 @@ class AckPolicy {
   /// A change of `degraded` since the last call: true began, false ended.
   std::optional<bool> take_transition() { return std::exchange(transition_, std::nullopt); }
   /// The position that the quorum holds.
-  Position quorum_end() const;
+  Position quorum_end() const { return kth_end(true); }
+  /// The same with those receivers too that lack an earlier part.
+  Position stored_end() const { return kth_end(false); }
 
  private:
   void update(Instant now);
+  Position kth_end(bool whole_only) const;
   Options options_;
   StreamId stream_;
   Position spool_, confirmed_;
   std::map<StreamId, std::map<std::string, Position>> receivers_;  ///< by stream: a receiver may tell before the stream begins here
+  std::set<std::string> lacking_;
   std::optional<Instant> waiting_since_;  ///< something durable in the spool waits for the quorum since then
   Position waiting_at_;
   bool degraded_ = false;

@@ -11,7 +11,7 @@ namespace stele::agent {
 namespace {
 
 constexpr std::string_view kMagic = "STLs";
-constexpr std::uint16_t kVersion = 2;  // 1: without what was released
+constexpr std::uint16_t kVersion = 3;  // 1: without what was released; 2: without the receivers that lack something
 constexpr std::size_t kMaxBytes = 4 << 20, kMaxBranches = 4096, kMaxReceivers = 64;
 constexpr std::string_view kStateFile = "agent.state";
 
@@ -47,6 +47,12 @@ Bytes AgentFacts::encode() const {
   w.u8(released ? 1 : 0);
   w.raw(released.value_or(ReleasedLog{}).stream.view());
   w.u64(released.value_or(ReleasedLog{}).end.value);
+  w.u32(static_cast<std::uint32_t>(lacking.size()));
+  for (const auto& [name, lack] : lacking) {
+    w.str16(name);
+    w.raw(lack.stream.view());
+    w.u64(lack.from.value);
+  }
   const Digest sum = crypto::sha256(out);
   w.raw(sum.view());
   return out;
@@ -98,6 +104,17 @@ Result<AgentFacts> AgentFacts::decode(ByteView bytes) {
     r.fixed(released.stream);
     released.end = {r.u64()};
     if (has_released) out.released = released;
+  }
+  if (version >= 3) {
+    const std::size_t lacking = r.u32();
+    if (lacking > kMaxReceivers) return Error{ErrorCode::kDamaged, "agent.state: too many receivers", ""};
+    for (std::size_t i = 0; i < lacking && !r.failed(); ++i) {
+      std::string name = r.str16();
+      LackingLog lack;
+      r.fixed(lack.stream);
+      lack.from = {r.u64()};
+      out.lacking[std::move(name)] = lack;
+    }
   }
   STELE_CHECK(r.finish("agent.state"));
   return out;

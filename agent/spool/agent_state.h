@@ -36,6 +36,14 @@ struct ReleasedLog {
   Position end;
 };
 
+/// A receiver that lacks an earlier part of this stream, or lost what it held: it is whole again once a snapshot that starts at `from` or
+/// later is committed there.
+struct LackingLog {
+  StreamId stream;
+  Position from;
+  bool operator==(const LackingLog&) const = default;
+};
+
 /// The agent's small durable facts: DIRECTORY/agent.state, replaced as a whole (layout: STATE.md beside this file).
 struct AgentFacts {
   Generation generation;              ///< used last
@@ -44,6 +52,7 @@ struct AgentFacts {
   std::uint64_t next_fact_serial = 1;
   std::vector<BranchMark> branches;
   std::map<std::string, ReceiverMark> receivers;
+  std::map<std::string, LackingLog> lacking;  ///< receivers that do not count for the quorum
   std::optional<ReleasedLog> released;  ///< written before the slot moves, until the log goes on or the gap is in the ledger
 
   Bytes encode() const;

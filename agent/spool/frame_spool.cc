@@ -67,6 +67,7 @@ io::JournalWriter::OwnedRecord journal_record(const SpoolEntry& entry) {
 }  // namespace
 
 Result<std::unique_ptr<FrameSpool>> FrameSpool::open(io::FileSystem& fs, RandomSource& random, Options options) {
+  if (options.directory.empty()) options.max_bytes = std::min(options.max_bytes, kMaxInMemory);
   std::unique_ptr<FrameSpool> out(new FrameSpool(std::move(options)));
   if (!out->options_.directory.empty()) STELE_CHECK(out->recover(fs, random));
   return out;
@@ -85,6 +86,7 @@ Status FrameSpool::recover(io::FileSystem& fs, RandomSource& random) {
       if (last_frame_) STELE_CHECK(check_follows({entry}));
       end_of_log_ = {entry.stream, entry.range.end};
       last_frame_ = last_durable_ = entry;
+      recovered_[entry.stream] = entry.range.end;
     }
     bytes_ += entry.size;
     entries_.push_back(std::move(entry));
@@ -212,9 +214,9 @@ Status FrameSpool::take(std::vector<SpoolEntry> entries, bool always) {
   return {};
 }
 
-/// The next batch for the journal: what is not durable, up to a signed entry. It is under way from now on: the caller submits it.
+/// The next batch for the journal: what is not durable, up to a signed entry. It is under way from now on: the caller submits it. A spool
+/// that waited for room does so until a batch found it.
 std::optional<FrameSpool::Batch> FrameSpool::next_batch_locked() {
-  stalled_ = false;
   if (writing_ || closed_ || unsynced_ == 0) return std::nullopt;
   auto first = entries_.end();
   for (std::size_t left = unsynced_; left > 0;) left -= (--first)->durable ? 0 : 1;
@@ -259,6 +261,7 @@ void FrameSpool::on_written(std::uint64_t first, std::uint64_t last, Result<std:
     std::lock_guard lock(mutex_);
     writing_ = false;
     if (ids.ok()) {
+      stalled_ = false;
       auto at = std::lower_bound(entries_.begin(), entries_.end(), first, [](const SpoolEntry& e, std::uint64_t s) { return e.sequence < s; });
       auto id = ids->begin();
       for (; at != entries_.end() && at->sequence <= last; ++at) {
@@ -363,6 +366,11 @@ FrameSpool::Resume FrameSpool::resume(const std::map<StreamId, Held>& held) cons
     if (e.kind != SpoolEntry::Kind::kFrame) continue;
     auto it = held.find(e.stream);
     const Held h = it == held.end() ? Held{} : it->second;
+    Position there = h.durable_end;
+    if (!h.sent_by_us) {
+      auto recovered = recovered_.find(e.stream);
+      there = std::min(there, recovered == recovered_.end() ? Position{} : recovered->second);
+    }
     if (e.number == 0) object_first = &e;
     if (object_first != nullptr && object_first->object != e.object) object_first = nullptr;
     if (h.object == e.object) {
@@ -374,7 +382,7 @@ FrameSpool::Resume FrameSpool::resume(const std::map<StreamId, Held>& held) cons
       continue;
     }
     last_object_held = false;
-    if (e.range.end <= h.durable_end || object_first == nullptr) continue;
+    if (e.range.end <= there || object_first == nullptr) continue;
     start = object_first;
     break;
   }
@@ -393,16 +401,24 @@ FrameSpool::Resume FrameSpool::resume(const std::map<StreamId, Held>& held) cons
   return out;
 }
 
+bool FrameSpool::holds(const ObjectId& object, std::uint32_t frame, const Digest& head) const {
+  std::lock_guard lock(mutex_);
+  return std::any_of(entries_.begin(), entries_.end(), [&](const SpoolEntry& e) {
+    return e.kind == SpoolEntry::Kind::kFrame && e.object == object && e.number == frame && e.head == head;
+  });
+}
+
 void FrameSpool::release_through(std::uint64_t sequence) {
   std::lock_guard lock(mutex_);
   // The end of the log is needed after a restart: the last durable frame stays in every case.
+  const bool crowded = stalled_ || used_locked() > options_.max_bytes / 2;
   std::size_t keep_from = 0, candidate = 0;
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const SpoolEntry& e = entries_[i];
-    if (e.kind == SpoolEntry::Kind::kFrame && (e.number == 0 || stalled_)) keep_from = candidate;
+    if (e.kind == SpoolEntry::Kind::kFrame && (e.number == 0 || crowded)) keep_from = candidate;
     if (e.sequence > sequence || !e.durable || (last_durable_ && e.sequence == last_durable_->sequence)) break;
     const bool is_last_object = e.kind == SpoolEntry::Kind::kFrame && last_durable_ && e.object == last_durable_->object;
-    if (is_last_object && !stalled_) break;
+    if (is_last_object && !crowded) break;
     candidate = i + 1;
     if (candidate == entries_.size()) keep_from = candidate;
   }
@@ -447,7 +463,19 @@ std::uint64_t FrameSpool::bytes() const {
   return bytes_;
 }
 
-std::uint64_t FrameSpool::disk_bytes() const { return journal_ ? journal_->live_bytes() : bytes(); }
+std::uint64_t FrameSpool::used_locked() const { return journal_ ? journal_->live_bytes() : bytes_; }
+
+std::uint64_t FrameSpool::disk_bytes() const {
+  std::lock_guard lock(mutex_);
+  return used_locked();
+}
+
+bool FrameSpool::has_room() const {
+  std::lock_guard lock(mutex_);
+  // What is left when everything was released may lie in two files.
+  const std::uint64_t least = journal_ ? 2 * options_.file_bytes : 0;
+  return !stalled_ && used_locked() <= std::max(options_.max_bytes / 2, least);
+}
 
 bool FrameSpool::failed() const { return journal_ && journal_->failed(); }
 

@@ -47,9 +47,10 @@ struct SpoolEntry {
 /// Thread-safe. The log thread appends; the journal's thread reports durability; uplinks read by sequence and say what may go.
 class FrameSpool {
  public:
+  static constexpr std::uint64_t kMaxInMemory = 32u << 20;  ///< mode "none"
   struct Options {
     std::string directory;               ///< empty: mode "none"
-    std::uint64_t max_bytes = 1 << 30;
+    std::uint64_t max_bytes = 1 << 30;   ///< of the disk; mode "none": no more than kMaxInMemory
     std::uint64_t file_bytes = 64 << 20;
     std::size_t memory_bytes = 48 << 20; ///< durable entries beyond this are read back from the disk
     bool threads = true;                 ///< false: the owner calls run_once() (tests)
@@ -74,7 +75,7 @@ class FrameSpool {
   Status append_fact(const format::SignedRecord& fact, const StreamId& stream);
   /// Waits until everything that was appended is durable, lost, or waiting for room. False: the deadline passed first.
   bool settle(Instant deadline);
-  /// Waiting for room: nothing more is taken. `retry` tries whether there is room now; the outcome comes later.
+  /// Waiting for room: nothing more is taken, until a batch found room. `retry` tries; the outcome comes later.
   bool stalled() const;
   void retry();
   /// Writes one batch on the caller's thread; only without threads.
@@ -87,6 +88,7 @@ class FrameSpool {
     ObjectId object;          ///< of its last frame; zero: nothing
     std::uint32_t frame = 0;
     Position durable_end;
+    bool sent_by_us = true;   ///< false: not by this process; then only log from before it is taken to be there
   };
   struct Resume {
     std::uint64_t after = 0;  ///< go on with the entry behind this sequence
@@ -99,15 +101,18 @@ class FrameSpool {
   Resume resume(const std::map<StreamId, Held>& held) const;
 
   /// Every receiver that counts holds everything up to `sequence`: whole objects before it may go. The last object stays, for receivers
-  /// that go on inside it; while the spool is full only its last frame stays.
+  /// that go on inside it; while more than half of the spool is used only its last frame stays.
   void release_through(std::uint64_t sequence);
+  /// This very frame is in the spool.
+  bool holds(const ObjectId& object, std::uint32_t frame, const Digest& head) const;
 
   std::optional<SpoolEntry> last_frame() const;  ///< without its bytes
   std::optional<SpoolEntry> last_durable_frame() const;
   std::vector<EpochId> epochs() const;
   std::uint64_t first_sequence() const;
   std::uint64_t bytes() const;       ///< of entries not yet released
-  std::uint64_t disk_bytes() const;  ///< of journal files in use
+  std::uint64_t disk_bytes() const;  ///< of journal files in use: many small batches take far more of it than bytes()
+  bool has_room() const;             ///< not waiting for room, and half of the disk space is free
   std::uint64_t capacity() const { return options_.max_bytes; }
   bool on_disk() const { return !options_.directory.empty(); }
   bool failed() const;
@@ -127,6 +132,7 @@ class FrameSpool {
   void on_written(std::uint64_t first, std::uint64_t last, Result<std::vector<io::RecordId>> ids);
   void drop_lost_frames_locked();
   void evict_locked();
+  std::uint64_t used_locked() const;
 
   const Options options_;
   Callbacks callbacks_;
@@ -139,6 +145,7 @@ class FrameSpool {
   std::optional<SpoolEntry> last_frame_, last_durable_;
   /// Where the log of the spool ends: the next object of that stream begins here or before.
   std::optional<std::pair<StreamId, Position>> end_of_log_;
+  std::map<StreamId, Position> recovered_;  ///< ends of what the disk held at the opening
   std::size_t unsynced_ = 0;
   std::size_t unsynced_bytes_ = 0;
   bool writing_ = false;   // a batch is with the journal

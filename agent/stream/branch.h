@@ -7,6 +7,7 @@ namespace stele::agent {
 constexpr auto kConnectDeadline = std::chrono::seconds(5);
 constexpr auto kQueryDeadline = std::chrono::seconds(10);
 constexpr auto kSettleDeadline = std::chrono::seconds(10);
+constexpr auto kCompareDeadline = std::chrono::seconds(60);  // one WAL segment
 
 /// The branch that is being streamed.
 struct LogStreamer::Branch {

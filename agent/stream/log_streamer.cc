@@ -13,6 +13,10 @@ LogStreamer::LogStreamer(Options options, const AgentKeys& keys, AgentState& sta
                          RandomSource& random, Hooks hooks)
     : options_(std::move(options)), keys_(keys), state_(state), spool_(spool), clock_(clock), random_(random), hooks_(std::move(hooks)),
       policy_(policy), recovery_point_(clock.now()) {
+  for (const auto& [receiver, log] : state_.facts().lacking) {
+    lacking_[receiver] = {log, 0};
+    policy_.receiver_lacks(receiver, true, clock_.steady_now());
+  }
   standby_slots_ = std::make_unique<StandbySlots>(StandbySlots::Options{options_.hosts, options_.slot, options_.application_name}, clock_,
                                                   [this]() -> std::optional<StandbySlots::Reached> {
     std::lock_guard lock(mutex_);
@@ -42,8 +46,6 @@ Status LogStreamer::start(Generation generation) {
   thread_ = std::thread([this] { run(); });
   return {};
 }
-
-void LogStreamer::receiver_holds(const std::string& receiver, std::vector<HeldLog> held) { held_[receiver] = std::move(held); }
 
 void LogStreamer::stop() {
   if (interrupt_) interrupt_->stop();
@@ -99,6 +101,7 @@ void LogStreamer::on_receiver_durable(const std::string& receiver, const StreamI
   {
     std::lock_guard lock(mutex_);
     const Position before = policy_.confirmed();
+    claims_.supersede(receiver, stream);
     policy_.receiver_durable(receiver, stream, end, clock_.steady_now());
     more = policy_.confirmed() > before;
   }
@@ -123,7 +126,7 @@ Status LogStreamer::record_fact(format::FactKind kind, const StreamId& stream, P
 
 void LogStreamer::run() {
   // Killed while the slot was released: the primary still comes first.
-  if (options_.release_after && state_.facts().released && !spool_has_room()) release_slot();
+  if (options_.release_after && state_.facts().released && !spool_.has_room()) release_slot();
   while (!interrupt_->stopped()) {
     Status ended = connect_and_stream();
     encoder_.reset();
@@ -165,6 +168,13 @@ Result<PgConnection> LogStreamer::connect_primary() {
   }
   primary_label_ = options_.hosts[chosen].label();
   return PgConnection::connect(options_.hosts[chosen], options, clock_.steady_now() + kConnectDeadline, interrupt_);
+}
+
+Result<ServerAddress> LogStreamer::primary_address() const {
+  for (const ServerAddress& host : options_.hosts) {
+    if (host.label() == primary_label_) return host;
+  }
+  return Error{ErrorCode::kInternal, "no primary was chosen", ""};
 }
 
 Status LogStreamer::connect_and_stream() {

@@ -15,6 +15,7 @@
 #include "agent/spool/ack_policy.h"
 #include "agent/spool/agent_state.h"
 #include "agent/spool/frame_spool.h"
+#include "agent/stream/receiver_claims.h"
 #include "agent/stream/recovery_point.h"
 #include "agent/stream/slot_watch.h"
 #include "agent/stream/standby_slots.h"
@@ -89,13 +90,8 @@ class LogStreamer {
               RandomSource& random, Hooks hooks);
   ~LogStreamer();
 
-  /// What a receiver holds of a stream, for a start without a spool (mode "none", or the spool was lost): the log goes on from there.
-  struct HeldLog {
-    StreamId stream;
-    Position end;
-    std::optional<JoinTag> join;
-  };
-  /// What the receiver said at this start; before start(). For one that did not answer, the state's own note counts.
+  /// What the receiver said at this start; before start(). Without a spool (mode "none", or it was lost) the log goes on from there; for a
+  /// receiver that did not answer, the state's own note counts then.
   void receiver_holds(const std::string& receiver, std::vector<HeldLog> held);
 
   /// Starts the thread. `generation` was made durable before.
@@ -106,7 +102,23 @@ class LogStreamer {
   /// From the spool and the uplinks; any thread.
   void on_spool_durable(const SpoolEntry& last);
   void on_spool_failure(const Error& error);
+  /// The receiver holds what this process sent, up to there.
   void on_receiver_durable(const std::string& receiver, const StreamId& stream, Position end);
+  /// The receiver says that it holds what this process did not send: it counts once the server's log was compared with it.
+  void on_receiver_claims(const std::string& receiver, const HeldLog& held);
+  /// The receiver refuses the stream because it holds another log of it. True: the stream is given up, or will be; its frames need not go
+  /// there. False: this process began it, so the receiver is wrong.
+  bool on_receiver_fork(const std::string& receiver, const StreamId& stream);
+  /// A receiver that does not count for the quorum until a snapshot that starts at `from` or later, and begins after this, is committed there.
+  struct Lack {
+    LackingLog log;
+    std::uint64_t number = 0;  ///< which of them, in this process
+  };
+  /// The receiver lacks log of the stream before `from`, or lost what it held. Durable, for a later start too. True: that is new.
+  bool receiver_lacks(const std::string& receiver, const StreamId& stream, Position from, bool lost);
+  std::map<std::string, Lack> lacking() const;
+  /// A snapshot was committed at the receiver; `when_it_began` is what lacking() said when it began.
+  void snapshot_committed(const std::string& receiver, const StreamId& stream, Position start, const std::map<std::string, Lack>& when_it_began);
   /// Puts a fact about the current stream into the ledger.
   Status record_fact(format::FactKind kind, const StreamId& stream, PositionRange range, std::uint64_t value, std::string note);
 
@@ -122,10 +134,14 @@ class LogStreamer {
   void pause_until(Instant until);
   Status connect_and_stream();
   Result<PgConnection> connect_primary();
+  Result<ServerAddress> primary_address() const;
   Result<ServerFacts> read_facts(PgConnection& connection, ServerInfo& info);
   Status choose_branch(PgConnection& connection, const ServerFacts& facts, const ServerInfo& info);
   Status begin_branch(const BranchDecision& decision, const ServerFacts& facts, const ServerInfo& info, Position begin);
   Status resume_without_spool(PgConnection& connection, const ServerFacts& facts, KnownBranch& branch);
+  Result<std::optional<std::string>> compare_claims(const BranchDecision& decision, const KnownBranch& current, const ServerFacts& facts);
+  Result<JoinTag> server_tag(const format::BranchRecord& branch, std::uint32_t timeline, Position end);
+  void count_claims_locked();
   void begin_stream_locked();
   static void expect_parents_join(Branch& branch, const std::vector<KnownBranch>& known);
   Status check_old_branch_is_safe();
@@ -140,8 +156,8 @@ class LogStreamer {
   Status drain_blocked(WalStream& stream);
   bool full_for_too_long();
   void release_slot();
-  bool spool_has_room() const;
   Status advance_released_slot();
+  void save_lacking();
   Status note_gap(const Error& why);
   void tell(const std::function<void(LogStatus&)>& change);
 
@@ -180,6 +196,11 @@ class LogStreamer {
 
   mutable std::mutex mutex_;
   AckPolicy policy_;
+  ReceiverClaims claims_;
+  bool claims_told_ = false;  ///< there are some to be compared: at the next connection
+  std::string fork_told_;     ///< the receiver that holds another log of the current stream
+  std::map<std::string, Lack> lacking_;
+  std::uint64_t last_lack_ = 0;
   LogStatus status_;
   mutable RecoveryPoint recovery_point_;
   std::optional<StreamContext> context_;

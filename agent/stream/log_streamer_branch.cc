@@ -42,7 +42,7 @@ Status LogStreamer::check_old_branch_is_safe() {
   }
   if (spool_.on_disk()) return {};
   std::lock_guard lock(mutex_);
-  if (last->stream == status_.stream && policy_.quorum_end() < last->range.end) {
+  if (last->stream == status_.stream && policy_.stored_end() < last->range.end) {
     return Error{ErrorCode::kTemporary, "without a spool a new branch waits until the receivers hold the old one", "the receivers are away or too slow"};
   }
   return {};
@@ -117,6 +117,9 @@ Status LogStreamer::begin_branch(const BranchDecision& decision, const ServerFac
   {
     std::lock_guard lock(mutex_);
     policy_.begin_stream(branch_->stream);
+    claims_.begin_stream(branch_->stream);
+    claims_told_ = false;
+    fork_told_.clear();
     begin_stream_locked();
   }
   log::info("new branch", {{"stream", branch_->stream.short_hex()}, {"timeline", r.timeline}, {"begin", begin}, {"reason", decision.why}});
@@ -186,16 +189,24 @@ Status LogStreamer::choose_branch(PgConnection& connection, const ServerFacts& f
   }
   if (current != nullptr && current->record.lineage != facts.system_identifier && agent.enrolment != keys_.enrolment_id) {
     current = nullptr;  // enrolled again for another cluster
-    known.clear();
   }
   if (current != nullptr && (!last || last->stream != current->record.stream())) {
     STELE_CHECK(resume_without_spool(connection, facts, *current));
   }
   STELE_TRY(BranchDecision decision, decide_branch(known, current, facts));
   using Kind = BranchDecision::Kind;
-  if (force_fork_ && decision.kind == Kind::kContinue) {
+  std::optional<std::string> differs;
+  if (force_fork_) {
+    differs = "the server's log differs from the one streamed";
+  } else if (decision.kind == Kind::kContinue || decision.kind == Kind::kFinishOld) {
+    STELE_TRY(differs, compare_claims(decision, *current, facts));
+  }
+  if (differs && decision.kind != Kind::kFirst && decision.kind != Kind::kFork) {
+    force_fork_ = true;
     decision.kind = Kind::kFork;
-    decision.why = "the server's log differs from the one streamed";
+    decision.why = *differs;
+    decision.parent.reset();
+    decision.abandoned.reset();
   }
   if (decision.kind == Kind::kContinue || decision.kind == Kind::kFinishOld) {
     if (!branch_ || branch_->stream != current->record.stream()) {
@@ -290,7 +301,7 @@ void LogStreamer::release_slot() {
   std::string told;
   while (!interrupt_->stopped()) {
     spool_.retry();
-    if (spool_has_room()) break;
+    if (spool_.has_room()) break;
     Status moved = advance_released_slot();
     const std::string failure = moved.ok() ? "" : moved.error().to_string();
     if (!moved.ok() && failure != told) log::log_error(moved.error().in("release the slot"));
@@ -299,8 +310,6 @@ void LogStreamer::release_slot() {
   }
   tell([](LogStatus& s) { s.released = false; });
 }
-
-bool LogStreamer::spool_has_room() const { return !spool_.stalled() && spool_.bytes() <= spool_.capacity() / 2; }
 
 Status LogStreamer::advance_released_slot() {
   STELE_TRY(PgConnection connection, connect_primary());

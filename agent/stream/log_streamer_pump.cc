@@ -40,10 +40,12 @@ Status LogStreamer::stream_branch(PgConnection connection) {
 Status LogStreamer::pump_events(WalStream& stream) {
   while (!interrupt_->stopped()) {
     Position confirmed;
+    bool compare = false;
     {
       std::lock_guard lock(mutex_);
       policy_.tick(clock_.steady_now());
       confirmed = policy_.confirmed();
+      compare = claims_told_ || !fork_told_.empty();
       if (auto change = policy_.take_transition()) transition_ = change;
       status_.server_end = stream.server_end();
       if (const Timestamp heard = stream.server_time(); heard != status_.server_time) {
@@ -53,6 +55,7 @@ Status LogStreamer::pump_events(WalStream& stream) {
       if (!pending_since_) recovery_point_.heard(status_.server_end, status_.server_time);
       status_.spool_full = !blocked_.empty() || spool_.stalled();
     }
+    if (compare) return Error{ErrorCode::kTemporary, "a receiver holds log that this agent does not remember: it is compared", ""};
     if (transition_) {
       STELE_CHECK(record_fact(*transition_ ? format::FactKind::kDegraded : format::FactKind::kDegradedEnd, branch_->stream, {confirmed, confirmed}, 0,
                               *transition_ ? "commits are confirmed by the spool alone" : "the quorum is back"));

@@ -86,6 +86,9 @@ net::Task<void> Uplink::follow() {
       ++state_.reconnects;
     }
     if (callbacks_.on_disconnected) callbacks_.on_disconnected(receiver_, why);
+    if (why.code == ErrorCode::kFork && open_stream_ && callbacks_.on_fork && callbacks_.on_fork(receiver_, *open_stream_)) {
+      forked_.insert(*open_stream_);
+    }
     const Instant until = clock_.steady_now() + retry.after(why, std::chrono::duration_cast<Duration>(clock_.steady_now() - begun));
     while (!stopping_ && clock_.steady_now() < until) {
       co_await wait_for_work(std::chrono::duration_cast<Duration>(until - clock_.steady_now()) + Duration(1));
@@ -94,7 +97,6 @@ net::Task<void> Uplink::follow() {
 }
 
 net::Task<Status> Uplink::session() {
-  in_flight_.clear();
   open_stream_.reset();
   put_epoch_.reset();
   client::ConnectionEvents events;
@@ -121,8 +123,11 @@ net::Task<Status> Uplink::session() {
       state_.last_error.clear();
       state_.refused = false;
     }
+    if (callbacks_.on_connected) callbacks_.on_connected(receiver_);
     log::info("connected to receiver", {{"receiver", receiver_}, {"address", address_}});
     status = co_await send_entries(*connection);
+    // Why the receiver ended the session, rather than that the next frame could not be sent.
+    if (Status ended = connection->status(); !status.ok() && !ended.ok()) status = ended;
   }
   if (stopping_) {
     co_await connection->shutdown();
@@ -148,9 +153,9 @@ net::Task<Status> Uplink::introduce(client::ReceiverConnection& connection) {
   check_rollback(held);
   std::map<StreamId, FrameSpool::Held> by_stream;
   for (const protocol::StreamState& s : held.streams) {
-    by_stream[s.stream] = {s.object, s.frame, s.durable_end};
-    if (callbacks_.on_durable) callbacks_.on_durable(receiver_, s.stream, s.durable_end, s.head);
+    by_stream[s.stream] = {s.object, s.frame, s.durable_end, take_held(s)};
   }
+  sent_.begin_session();
   FrameSpool::Resume resume = spool_.resume(by_stream);
   cursor_ = resume.after;
   {
@@ -158,7 +163,7 @@ net::Task<Status> Uplink::introduce(client::ReceiverConnection& connection) {
     state_.gap = resume.gap || lacks_beginning(resume, by_stream);
     state_.acknowledged = resume.after;  // goes back where the receiver lost something
   }
-  if (state_.gap && resume.next && callbacks_.on_gap) callbacks_.on_gap(receiver_, resume.next->stream);
+  if (state_.gap && resume.next && callbacks_.on_gap) callbacks_.on_gap(receiver_, resume.next->stream, resume.next->range.begin);
   for (std::uint64_t fact : resume.facts) {
     STELE_CO_TRY(std::optional<SpoolEntry> entry, spool_.next_after(fact - 1));
     if (!entry || entry->sequence != fact) continue;
@@ -179,6 +184,15 @@ bool Uplink::lacks_beginning(const FrameSpool::Resume& resume, const std::map<St
   if (!signed_record.ok()) return false;
   auto branch = format::BranchRecord::read(*signed_record);
   return branch.ok() && resume.next->range.begin > branch->fork;
+}
+
+/// What the receiver says it holds of a stream. True: this process sent it, or the spool has the very frame.
+bool Uplink::take_held(const protocol::StreamState& held) {
+  const bool ours = held.durable_end.value == 0 || sent_.explains(held.stream, held.durable_end, held.object, held.frame) ||
+                    spool_.holds(held.object, held.frame, held.head);
+  if (ours && callbacks_.on_durable) callbacks_.on_durable(receiver_, held.stream, held.durable_end, held.head);
+  if (!ours && callbacks_.on_claim) callbacks_.on_claim(receiver_, held);
+  return ours;
 }
 
 void Uplink::check_rollback(const protocol::DatabaseState& held) {
@@ -205,13 +219,12 @@ net::Task<Status> Uplink::open_stream(client::ReceiverConnection& connection, co
   STELE_CO_TRY(const protocol::StreamState state, protocol::read_stream_opened(state_body));
   open_stream_ = stream;
   put_epoch_.reset();
-  {
-    std::lock_guard lock(mutex_);
-    state_.stream = stream;
-    state_.durable_end = state.durable_end;
-    state_.head = state.head;
-  }
-  if (callbacks_.on_durable) callbacks_.on_durable(receiver_, stream, state.durable_end, state.head);
+  const bool ours = take_held(state);
+  std::lock_guard lock(mutex_);
+  state_.stream = stream;
+  state_.durable_end = state.durable_end;
+  state_.head = state.head;
+  state_.claimed = !ours;
   co_return Status{};
 }
 
@@ -236,17 +249,21 @@ net::Task<Status> Uplink::send_entries(client::ReceiverConnection& connection) {
     STELE_CO_CHECK(connection.status());
     STELE_CO_CHECK(co_await send_pending_status(connection));
     STELE_CO_TRY(std::optional<SpoolEntry> entry, spool_.next_after(cursor_));
+    // The spool was full and the quorum goes on: what this receiver lacks now is told at the next introduction.
+    if (spool_.first_sequence() > cursor_ + 1) {
+      co_return Error{ErrorCode::kTemporary, "the spool no longer has what this receiver needs next", "it was too slow for the full spool"};
+    }
     if (!entry) {
       co_await wait_for_work(std::chrono::seconds(1));
       continue;
     }
     if (entry->kind == SpoolEntry::Kind::kFact) {
       STELE_CO_CHECK(co_await put_record(connection, *entry->bytes));
-      cursor_ = entry->sequence;
-      if (in_flight_.empty()) {
-        std::lock_guard lock(mutex_);
-        state_.acknowledged = std::max(state_.acknowledged, entry->sequence);
-      }
+      pass_over(entry->sequence);
+      continue;
+    }
+    if (forked_.contains(entry->stream)) {
+      pass_over(entry->sequence);
       continue;
     }
     if (open_stream_ != entry->stream || put_epoch_ != entry->epoch) {
@@ -254,7 +271,7 @@ net::Task<Status> Uplink::send_entries(client::ReceiverConnection& connection) {
       STELE_CO_CHECK(co_await put_epoch(connection, entry->epoch));
     }
     if (entry->is_signed) {
-      in_flight_.push_back({entry->sequence, entry->object, entry->number, entry->stream, entry->range.end, clock_.steady_now()});
+      sent_.sent({entry->sequence, entry->object, entry->number, entry->stream, entry->range.end, clock_.steady_now()});
     }
     std::vector<ByteView> pieces{ByteView(*entry->bytes)};
     Status sent = co_await connection.send(MessageType::kFrame, std::move(pieces), net::deadline_in(kFrameDeadline));
@@ -267,21 +284,26 @@ net::Task<Status> Uplink::send_entries(client::ReceiverConnection& connection) {
   co_return Status{};
 }
 
+/// The receiver has it, or need not have it.
+void Uplink::pass_over(std::uint64_t sequence) {
+  cursor_ = sequence;
+  if (sent_.waiting()) return;
+  std::lock_guard lock(mutex_);
+  state_.acknowledged = std::max(state_.acknowledged, sequence);
+}
+
 void Uplink::on_ack(const protocol::Ack& ack) {
-  // An acknowledgement covers every signed frame sent up to the one it names.
-  auto named = std::find_if(in_flight_.begin(), in_flight_.end(),
-                            [&](const Sent& s) { return s.object == ack.object && s.number == ack.frame; });
-  if (named == in_flight_.end()) return;
-  const Sent last = *named;
+  const auto named = sent_.acknowledged(ack.object, ack.frame);
+  if (!named) return;
+  const SentLog::Sent& last = *named;
   const double seconds = std::chrono::duration<double>(clock_.steady_now() - last.at).count();
-  in_flight_.erase(in_flight_.begin(), std::next(named));
   StreamId stream;
   {
     std::lock_guard lock(mutex_);
     // Not further: frames behind the last signed one may have been sent, they are not durable there.
     state_.acknowledged = std::max(state_.acknowledged, last.sequence);
     if (last.stream == state_.stream) {
-      state_.durable_end = std::max(state_.durable_end, ack.end);
+      state_.durable_end = std::exchange(state_.claimed, false) ? ack.end : std::max(state_.durable_end, ack.end);
       state_.head = ack.head;
     }
     stream = last.stream;

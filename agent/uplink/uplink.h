@@ -4,10 +4,12 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "agent/spool/agent_state.h"
 #include "agent/spool/frame_spool.h"
+#include "agent/uplink/sent_log.h"
 #include "core/client/receiver_connection.h"
 
 namespace stele::agent {
@@ -29,19 +31,26 @@ struct UplinkState {
   StreamId stream;
   Position durable_end;       ///< contiguous at the receiver, of `stream`
   Digest head;
+  bool claimed = false;       ///< `durable_end` is what the receiver says; this process has not sent it
   std::uint64_t acknowledged = 0;  ///< spool sequence; everything up to it is held
   std::uint64_t sent_bytes = 0;
   std::uint64_t reconnects = 0;
   std::string last_error;     ///< of the last attempt, empty while connected
   bool refused = false;       ///< another agent took over, or not authorised: a person must act
-  bool gap = false;           ///< the receiver lacks a range that the spool no longer has
+  bool gap = false;           ///< the receiver lacks a range that the spool no longer has, or lost what it held: it does not count
 };
 
 struct UplinkCallbacks {
+  /// The receiver holds what this process sent, up to there.
   std::function<void(const std::string& receiver, const StreamId&, Position end, const Digest& head)> on_durable;
+  /// It says that it holds what this process did not send: from before a crash of this host, or from another life of it.
+  std::function<void(const std::string& receiver, const protocol::StreamState&)> on_claim;
+  /// It refuses the stream, for it holds another log of it. True: the stream was given up; its frames are passed over.
+  std::function<bool(const std::string& receiver, const StreamId&)> on_fork;
   std::function<void(const std::string& receiver, const StreamId&, Position held, Position was)> on_rolled_back;
-  /// The receiver takes the log from the middle: it lacks a range that the spool no longer has.
-  std::function<void(const std::string& receiver, const StreamId&)> on_gap;
+  /// The receiver takes the log from the middle, from this position on: it lacks a range that the spool no longer has.
+  std::function<void(const std::string& receiver, const StreamId&, Position from)> on_gap;
+  std::function<void(const std::string& receiver)> on_connected;  ///< introduced: what it lacks was told
   std::function<void(const std::string& receiver, const Error&)> on_disconnected;
   std::function<void(double seconds)> on_ack_latency;
   std::function<void(std::uint64_t bytes)> on_sent;  ///< of the change log, handed to the operating system
@@ -80,6 +89,8 @@ class Uplink : public std::enable_shared_from_this<Uplink> {
   void on_ack(const protocol::Ack& ack);
   bool lacks_beginning(const FrameSpool::Resume& resume, const std::map<StreamId, FrameSpool::Held>& held) const;
   void check_rollback(const protocol::DatabaseState& state);
+  bool take_held(const protocol::StreamState& held);
+  void pass_over(std::uint64_t sequence);
 
   boost::asio::any_io_executor pool_;
   boost::asio::any_io_executor strand_;
@@ -94,15 +105,8 @@ class Uplink : public std::enable_shared_from_this<Uplink> {
   boost::asio::steady_timer work_;
 
   // The strand's.
-  struct Sent {
-    std::uint64_t sequence;
-    ObjectId object;
-    std::uint32_t number;
-    StreamId stream;
-    Position end;
-    Instant at;
-  };
-  std::deque<Sent> in_flight_;
+  SentLog sent_;
+  std::set<StreamId> forked_;  ///< given up, and refused here
   std::uint64_t cursor_ = 0;
   std::optional<StreamId> open_stream_;
   std::optional<EpochId> put_epoch_;

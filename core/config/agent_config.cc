@@ -56,7 +56,7 @@ void read_keys(TableReader table, AgentConfig::Keys& out) {
 void read_spool(TableReader table, AgentConfig::Spool& out) {
   out.mode =
       table.choice<SpoolMode>("mode", "file", {{"file", SpoolMode::kFile}, {"none", SpoolMode::kNone}},
-                              "Keep unsent log encrypted on this disk, or keep none (the slot alone holds it back).");
+                              "Keep unsent log encrypted on this disk, or keep none (the slot alone holds it back; at most 32 MiB are in memory).");
   out.directory =
       table.path("directory", "/var/lib/stele/spool", "Where the spool is; best on another disk than the database.");
   out.max_bytes = table.bytes("max_bytes", "8GiB", 64 * kMiB, kAnySize, "Most disk space that the spool takes.");

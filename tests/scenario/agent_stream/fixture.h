@@ -45,7 +45,7 @@ struct StreamFixture : testing::Test {
   std::vector<std::string> snapshots_wanted;
   FrameSpool::Options spool_options;
   std::uint64_t generation = 0;
-  std::optional<LogStreamer::HeldLog> receiver_holds;
+  std::optional<HeldLog> receiver_holds;
 
   void SetUp() override {
     ASSERT_TRUE(crypto::init().ok());
@@ -61,7 +61,7 @@ struct StreamFixture : testing::Test {
     stop();
     std::filesystem::remove_all(directory);
   }
-  void start_with_receiver(const std::string& conninfo, LogStreamer::HeldLog held) {
+  void start_with_receiver(const std::string& conninfo, HeldLog held) {
     receiver_holds = std::move(held);
     start(conninfo);
   }

@@ -120,6 +120,76 @@ TEST_F(LogStreamerTest, ADataDirectoryThatWasRolledBackIsAForkAndNothingIsSplice
   EXPECT_EQ(snapshots_wanted.size(), 2u);
 }
 
+/// A virtual machine that went back in time takes the database, the spool and the state with it: only the receivers know.
+TEST_F(LogStreamerTest, AWholeHostThatWasRolledBackIsAForkAndAShorterSpoolAloneIsNot) {
+  auto server = started({.wal_segment_mb = 1, .config = kKeep});
+  ASSERT_TRUE(server);
+  start(server->conninfo());
+  ASSERT_OK(server->psql("CREATE TABLE t (id int)"));
+  ASSERT_TRUE(caught_up(*server));
+  stop();
+  ASSERT_OK(server->stop());
+  const auto copy = [](const std::string& from, const std::string& to) {
+    return std::system(fmt::format("rm -rf {0} && cp -a {1} {0}", to, from).c_str()) == 0;
+  };
+  const std::string data = server->root_directory() + "/copy";
+  const std::string agent = server->root_directory() + "/agent";
+  ASSERT_TRUE(copy(server->data_directory(), data) && copy(directory, agent));
+  ASSERT_OK(server->start());
+  start(server->conninfo());
+  ASSERT_OK(server->psql("INSERT INTO t SELECT generate_series(1, 3000)"));
+  ASSERT_TRUE(caught_up(*server));
+  const SpoolEntry last = *spool->last_frame();
+  const HeldLog held{last.stream, last.range.end, last.join};
+  stop();
+
+  // The spool alone is shorter than what was sent, as after a loss of power: the server has the same log, so it goes on.
+  ASSERT_TRUE(copy(agent, directory));
+  start_with_receiver(server->conninfo(), held);
+  ASSERT_OK(server->psql("INSERT INTO t SELECT 0"));
+  ASSERT_TRUE(caught_up(*server));
+  EXPECT_EQ(log->status().forks, 0u);
+  EXPECT_EQ(log->status().stream, last.stream);
+  stop();
+  ASSERT_OK(server->stop());
+
+  // All of it went back, and writes other things until it is past what the receiver holds.
+  ASSERT_TRUE(copy(agent, directory) && copy(data, server->data_directory()));
+  ASSERT_OK(server->start());
+  while (flushed(*server) <= held.end) ASSERT_OK(server->psql("INSERT INTO t SELECT -i FROM generate_series(1, 2000) i"));
+  start_with_receiver(server->conninfo(), held);
+  ASSERT_TRUE(wait([&] { return log->status().forks == 1 && log->status().streaming; })) << log->status().last_error;
+  ASSERT_TRUE(caught_up(*server));
+  EXPECT_NE(log->status().stream, last.stream);
+  for (const SpoolEntry& e : entries()) {
+    if (e.kind == SpoolEntry::Kind::kFrame && e.stream == last.stream) EXPECT_LT(e.range.end, held.end) << "nothing was sealed for the old branch";
+  }
+  EXPECT_EQ(facts().at(0).kind, format::FactKind::kFork);
+  stop();
+
+  // The receiver answers only after the log went on, or refuses what does not fit: the branch is left then.
+  ASSERT_OK(server->stop());
+  ASSERT_TRUE(copy(agent, directory) && copy(data, server->data_directory()));
+  ASSERT_OK(server->start());
+  while (flushed(*server) <= held.end) ASSERT_OK(server->psql("INSERT INTO t SELECT -i FROM generate_series(1, 2000) i"));
+  receiver_holds.reset();
+  start(server->conninfo());
+  ASSERT_TRUE(caught_up(*server));
+  ASSERT_EQ(log->status().stream, last.stream) << "nobody said anything";
+  log->on_receiver_claims("shenzhen", held);
+  ASSERT_TRUE(wait([&] { return log->status().forks == 1 && log->status().streaming; })) << log->status().last_error;
+  const StreamId begun = log->status().stream;
+  EXPECT_TRUE(log->on_receiver_fork("shenzhen", last.stream)) << "given up";
+  EXPECT_FALSE(log->on_receiver_fork("shenzhen", begun)) << "no other life of this host can have written it";
+  ASSERT_TRUE(caught_up(*server));
+  stop();
+  start(server->conninfo());
+  ASSERT_TRUE(caught_up(*server));
+  ASSERT_EQ(log->status().stream, begun);
+  EXPECT_TRUE(log->on_receiver_fork("shenzhen", begun)) << "now another life can have";
+  ASSERT_TRUE(wait([&] { return log->status().stream != begun && log->status().streaming; })) << log->status().last_error;
+}
+
 TEST_F(LogStreamerTest, AFullSpoolStopsConfirmingAndGoesOnWhenThereIsRoom) {
   spool_options.file_bytes = 1u << 20;
   spool_options.max_bytes = 2u << 20;

@@ -62,6 +62,37 @@ TEST_F(AckPolicyTest, AReceiverThatRolledBackTakesNothingBackAndHoldsTheNextUnti
   EXPECT_EQ(policy.confirmed(), Position{200});
 }
 
+TEST_F(AckPolicyTest, AReceiverThatLacksAnEarlierPartDoesNotCountUntilItIsWhole) {
+  AckPolicy policy(receivers(1));
+  policy.begin_stream(stream);
+  policy.spool_durable({100}, now);
+  policy.receiver_durable("a", stream, {100}, now);
+  policy.receiver_lacks("a", true, now);
+  policy.spool_durable({200}, now);
+  policy.receiver_durable("a", stream, {200}, now);
+  EXPECT_EQ(policy.confirmed(), Position{100}) << "behind the hole it restores nothing";
+  EXPECT_EQ(policy.stored_end(), Position{200});
+  policy.receiver_durable("b", stream, {150}, now);
+  EXPECT_EQ(policy.confirmed(), Position{150}) << "another one counts";
+  policy.receiver_lacks("a", false, now);
+  EXPECT_EQ(policy.confirmed(), Position{200});
+}
+
+TEST_F(AckPolicyTest, WithTooFewWholeReceiversThePolicyDegradesAsForOnesThatAreAway) {
+  AckPolicy policy(degrading(1));
+  policy.begin_stream(stream);
+  policy.receiver_lacks("a", true, now);
+  policy.spool_durable({100}, now);
+  policy.receiver_durable("a", stream, {100}, now);
+  policy.tick(now + seconds(29));
+  EXPECT_EQ(policy.confirmed(), Position{});
+  policy.tick(now + seconds(30));
+  EXPECT_TRUE(policy.degraded());
+  EXPECT_EQ(policy.confirmed(), Position{100});
+  policy.receiver_lacks("a", false, now + seconds(31));
+  EXPECT_FALSE(policy.degraded());
+}
+
 TEST_F(AckPolicyTest, AnotherStreamsPositionsDoNotCount) {
   AckPolicy policy(receivers(1));
   policy.begin_stream(stream);

@@ -21,6 +21,7 @@ AgentFacts sample(std::uint64_t seed) {
   f.next_fact_serial = 17;
   f.branches = {{random.draw<StreamId>(), {100}, random.draw<JoinTag>(), true}, {*f.current, {200}, {}, false}};
   f.released = ReleasedLog{*f.current, {180}};
+  f.lacking["zhuhai"] = {*f.current, {120}};
   f.receivers["shenzhen"] = {*f.current, {150}, random.draw<Digest>()};
   return f;
 }
@@ -34,19 +35,27 @@ TEST(AgentFacts, SurviveEncoding) {
   expect_same(*back, f);
   EXPECT_EQ(back->receivers.at("shenzhen"), f.receivers.at("shenzhen"));
   EXPECT_EQ(back->current, f.current);
+  EXPECT_EQ(back->lacking, f.lacking);
 }
 
-TEST(AgentFacts, VersionOneWithoutReleasedLogIsStillRead) {
+TEST(AgentFacts, OlderVersionsAreStillRead) {
   AgentFacts f = sample(3);
-  f.released.reset();
-  Bytes old = f.encode();
-  old.resize(old.size() - Digest::kSize - (1 + 32 + 8));
-  old[4] = 1;
-  const Digest sum = crypto::sha256(old);
-  old.insert(old.end(), sum.view().begin(), sum.view().end());
-  const auto back = AgentFacts::decode(old);
-  ASSERT_TRUE(back.ok()) << back.error().to_string();
-  expect_same(*back, f);
+  f.lacking.clear();
+  std::size_t newer = 4;  // bytes that the version does not have
+  for (const std::uint8_t version : {2, 1}) {
+    if (version == 1) {
+      f.released.reset();
+      newer += 1 + 32 + 8;
+    }
+    Bytes old = f.encode();
+    old.resize(old.size() - Digest::kSize - newer);
+    old[4] = version;
+    const Digest sum = crypto::sha256(old);
+    old.insert(old.end(), sum.view().begin(), sum.view().end());
+    const auto back = AgentFacts::decode(old);
+    ASSERT_TRUE(back.ok()) << back.error().to_string();
+    expect_same(*back, f);
+  }
 }
 
 TEST(AgentFacts, EveryFlippedByteAndEveryCutIsDamage) {

@@ -136,6 +136,41 @@ TEST_F(BranchDecisionTest, AStrangersTwinOfOurTimelineIsNeverTheParent) {
   EXPECT_EQ(d.parent, known[2].record.stream());
 }
 
+TEST_F(BranchDecisionTest, AfterAForkTheBranchStreamedLastIsTheParentHoweverFarTheOldOneWent) {
+  add(1, {}, {200});
+  add(1, {}, {110}).record.fork = {50};  // the data directory was rolled back: another history under the same number
+  const auto d = decide(server(2, {{1, {110}}}, {120}));
+  EXPECT_EQ(d.kind, Kind::kNewTimeline);
+  EXPECT_EQ(d.parent, known[1].record.stream());
+  EXPECT_FALSE(d.abandoned);
+}
+
+TEST_F(BranchDecisionTest, ABranchThatBeginsBehindTheSwitchPointIsNoParent) {
+  add(1, {}, {200});
+  add(1, {}, {110}).record.fork = {50};
+  const auto d = decide(server(2, {{1, {40}}}, {120}));
+  EXPECT_EQ(d.kind, Kind::kNewTimeline);
+  EXPECT_EQ(d.parent, known[0].record.stream());
+}
+
+TEST_F(BranchDecisionTest, TwoOldBranchesThatFitAlikeAreAForkAndNotAGuess) {
+  add(1, {}, {200});
+  add(1, {}, {160}).record.fork = {50};
+  add(2, {{1, {110}}}, {150});
+  const auto d = decide(server(2, {{1, {105}}}, {120}));
+  EXPECT_EQ(d.kind, Kind::kFork);
+  EXPECT_FALSE(d.parent);
+  EXPECT_NE(d.why.find("several"), std::string::npos);
+}
+
+TEST_F(BranchDecisionTest, ABranchOfAnotherClusterIsNeverTheParent) {
+  add(1, {}, {900}).record.lineage = kSystem + 1;  // enrolled again since
+  add(1, {}, {100}).record.fork = {90};
+  const auto d = decide(server(2, {{1, {80}}}, {120}));
+  EXPECT_EQ(d.kind, Kind::kFork);
+  EXPECT_FALSE(d.parent);
+}
+
 TEST_F(BranchDecisionTest, AServerRolledBackToAnOlderTimelineGoesOnFromItsOwnBranch) {
   add(1, {}, {600});
   add(2, {{1, {600}}}, {800});

@@ -137,6 +137,23 @@ TEST_F(FrameSpoolTest, AReceiverWithAnotherObjectGetsTheFirstThatReachesPastWhat
   EXPECT_FALSE(resume(unknown, 5, second).gap);
 }
 
+TEST_F(FrameSpoolTest, WhatThisProcessDidNotSendIsTakenToBeThereOnlyUpToWhereItBegan) {
+  ASSERT_TRUE(add(batch(maker.log(), maker.index())).ok());  // 1, 2
+  open();
+  maker.restart(maker.end());
+  ASSERT_TRUE(add(batch(maker.log(), maker.index())).ok());  // 3, 4
+  const Position claimed = maker.end();
+  ASSERT_TRUE(add(batch(maker.log(), maker.index())).ok());  // 5, 6
+  // It holds log that far, but whose? This host may have been reverted since.
+  const Held stranger{random.draw<ObjectId>(), 7, claimed, false};
+  EXPECT_EQ(spool->resume({{maker.stream(), stranger}}).after, 2u);
+  EXPECT_EQ(spool->resume({{maker.stream(), {stranger.object, 7, claimed, true}}}).after, 4u);
+  const SpoolEntry third = entry(2);
+  EXPECT_TRUE(spool->holds(third.object, third.number, third.head));
+  EXPECT_FALSE(spool->holds(third.object, third.number, entry(0).head));
+  EXPECT_FALSE(spool->holds(stranger.object, third.number, third.head));
+}
+
 TEST_F(FrameSpoolTest, WhatTheSpoolNoLongerHasIsAGap) {
   ASSERT_TRUE(add(batch(maker.log(), maker.index())).ok());
   ASSERT_TRUE(add(batch(maker.log(), maker.index())).ok());
@@ -323,6 +340,47 @@ TEST_F(FrameSpoolTest, AFullDiskHoldsWithoutLosingAndGoesOnWhenThereIsRoom) {
   EXPECT_EQ(spool->unsynced(), 0u);
 }
 
+TEST_F(FrameSpoolTest, ASpoolFullOfTinyFramesStaysFullUntilABatchFoundRoom) {
+  options.file_bytes = 256u << 10;
+  options.max_bytes = 1u << 20;
+  open();
+  Status last;
+  while (last.ok()) last = add(batch(maker.log(true, 100)));
+  ASSERT_EQ(last.error().code, ErrorCode::kLimit);
+  ASSERT_LT(spool->bytes(), options.max_bytes / 4) << "each batch takes whole blocks of the journal";
+  EXPECT_GT(spool->disk_bytes(), options.max_bytes / 2);
+  for (int i = 0; i < 3; ++i) {
+    spool->retry();
+    EXPECT_TRUE(spool->stalled()) << "an attempt under way is not room";
+    EXPECT_FALSE(spool->has_room());
+    sync();
+    EXPECT_TRUE(spool->stalled());
+  }
+  open();
+  EXPECT_FALSE(spool->has_room()) << "nor is a restart";
+  const std::uint64_t everything = spool->last_frame()->sequence;
+  maker.restart(spool->last_frame()->range.end);
+  ASSERT_TRUE(add(batch(maker.log(true, 100))).ok()) << "found out by trying";
+  ASSERT_TRUE(spool->stalled());
+  spool->release_through(everything);
+  spool->retry();
+  sync();
+  spool->release_through(everything + 1);
+  EXPECT_FALSE(spool->stalled());
+  EXPECT_TRUE(spool->has_room());
+}
+
+TEST_F(FrameSpoolTest, WhatTheReceiversHoldOfTheLastObjectGoesFromASpoolThatIsMoreThanHalfUsed) {
+  options.file_bytes = 256u << 10;
+  options.max_bytes = 1u << 20;
+  open();
+  for (int i = 0; i < 150; ++i) ASSERT_TRUE(add(batch(maker.log(true, 100))).ok());
+  ASSERT_FALSE(spool->has_room());
+  spool->release_through(spool->last_frame()->sequence);
+  EXPECT_TRUE(spool->has_room());
+  EXPECT_EQ(resume(entry(0).object, entry(0).number, maker.end()).after, spool->last_frame()->sequence);
+}
+
 TEST_F(FrameSpoolTest, AnObjectLargerThanTheWholeSpoolPasses) {
   options.file_bytes = 256u << 10;
   options.max_bytes = 512u << 10;
@@ -355,6 +413,17 @@ TEST_F(FrameSpoolTest, WithoutADiskMemoryIsTheLimit) {
   spool->release_through(2);
   maker.restart(spool->last_frame()->range.end);
   EXPECT_TRUE(spool->append(batch(maker.log())).ok());
+}
+
+TEST_F(FrameSpoolTest, WithoutADiskTheLimitOfADiskIsNotTheLimitOfTheMemory) {
+  options.directory.clear();
+  options.max_bytes = 8ull << 30;
+  open();
+  Status last;
+  while (last.ok()) last = spool->append(batch(maker.log(true, 200'000)));
+  EXPECT_EQ(last.error().code, ErrorCode::kLimit);
+  EXPECT_LE(spool->bytes(), FrameSpool::kMaxInMemory);
+  EXPECT_EQ(spool->capacity(), FrameSpool::kMaxInMemory);
 }
 
 TEST_F(FrameSpoolTest, RotInTheSpoolIsSaidAndNotSkipped) {

@@ -101,19 +101,38 @@ TEST(SnapshotScheduler, WaitsLongForWhatAPersonMustMend) {
   }
 }
 
-TEST(SnapshotScheduler, ACommandCutsAPauseShortAndANewBranchDoesNot) {
+TEST(SnapshotScheduler, WhatIsAskedForCutsAPauseShort) {
+  for (SnapshotReason reason : {SnapshotReason::kCommand, SnapshotReason::kNewBranch, SnapshotReason::kReceiverLost}) {
+    SnapshotScheduler s(nightly(), at("2026-11-23T00:00:00Z"), std::nullopt);
+    Timestamp now = at("2026-11-23T01:30:00Z");
+    s.begun(now);
+    s.failed(error(ErrorCode::kUnauthorised), now);
+    ASSERT_FALSE(s.due(now));
+    s.request(reason, true, now);
+    auto due = s.due(now);
+    ASSERT_TRUE(due) << to_string(reason);
+    EXPECT_TRUE(due->full);
+    EXPECT_EQ(due->reason, reason);
+    EXPECT_EQ(due->attempt, 2u);
+    // Also when it is asked for while the failing one still runs.
+    s.begun(now);
+    s.request(SnapshotReason::kNewBranch, false, now);
+    s.failed(error(ErrorCode::kTemporary), now);
+    EXPECT_TRUE(s.due(now)) << to_string(reason);
+  }
+}
+
+TEST(SnapshotScheduler, AReceiverThatSaysAgainAndAgainWhatItLacksDoesNotHurryItsFailingSnapshot) {
   SnapshotScheduler s({}, at("2026-11-23T00:00:00Z"), std::nullopt);
   const Timestamp now = at("2026-11-23T00:00:00Z");
-  s.request(SnapshotReason::kNewBranch, false, now);
+  s.request(SnapshotReason::kReceiverLost, false, now);
   s.begun(now);
+  s.request(SnapshotReason::kReceiverLost, false, now);
   s.failed(error(ErrorCode::kTemporary), now);
-  s.request(SnapshotReason::kNewBranch, false, now);
   EXPECT_FALSE(s.due(now));
-  s.request(SnapshotReason::kCommand, true, now);
-  auto due = s.due(now);
-  ASSERT_TRUE(due);
-  EXPECT_TRUE(due->full);
-  EXPECT_EQ(due->attempt, 2u);
+  s.request(SnapshotReason::kReceiverLost, false, now);
+  EXPECT_FALSE(s.due(now));
+  EXPECT_EQ(*s.next() - now, 30s);
 }
 
 TEST(SnapshotScheduler, KeepsWhatWasAskedForWhileOneRan) {
