@@ -86,8 +86,9 @@ class Keeper {
   std::vector<Result<Digest>> put_packs(std::vector<std::pair<Database*, ByteView>> packs);
   Result<Digest> put_list(Database& database, ByteView bytes);
   Result<std::vector<bool>> know_chunks(Database& database, const std::vector<ChunkName>& names);
-  /// kGap: the log of [start, stop] is not durable here (yet); kNotFound: a list is missing.
-  Result<std::variant<Digest, protocol::MissingChunks>> commit_snapshot(Database& database, ByteView bytes);
+  /// `instance`: of the agent that sends it. kSuperseded: another agent took over; kGap: the log of [start, stop] is not durable here (yet);
+  /// kNotFound: a list is missing.
+  Result<std::variant<Digest, protocol::MissingChunks>> commit_snapshot(Database& database, const protocol::InstanceId& instance, ByteView bytes);
 
   // -- Reading
   /// `site`: "*" or the only site whose objects may be seen. kUnauthorised.
@@ -132,6 +133,8 @@ class Keeper {
   Status store_object(Database& database, const std::string& name, ByteView bytes);
   void refresh_database(Database& database);
   void refresh_status(Database& database, Timestamp now);
+  Status may_commit(Database& database, const format::SignedRecord& record, const format::ManifestReference& reference,
+                    const protocol::InstanceId& instance);
   Status check_chunks(Database& database, const format::ManifestReference& reference, protocol::MissingChunks& missing);
 
   KeeperParts parts_;

@@ -84,12 +84,15 @@ Result<std::vector<bool>> Keeper::know_chunks(Database& database, const std::vec
 }
 
 Status Keeper::check_chunks(Database& database, const format::ManifestReference& reference, protocol::MissingChunks& missing) {
+  // A list that is named twice (a long file of zeros) is looked at once: what a manifest costs is bounded by what its site stored.
+  std::map<Digest, std::uint64_t> counts;
+  for (const Digest& digest : reference.lists) ++counts[digest];
   std::uint64_t count = 0;
-  for (const Digest& digest : reference.lists) {
+  for (const auto& [digest, times] : counts) {
     auto bytes = parts_.store.read_all(format::list_name(database.name, digest), kMaxListBytes);
     if (!bytes.ok()) return bytes.error().in(fmt::format("chunk list {} of the manifest", digest.short_hex()));
     STELE_TRY(format::ChunkList list, format::ChunkList::decode(*bytes));
-    count += list.names.size();
+    count += times * list.names.size();
     STELE_TRY(std::vector<bool> known, parts_.catalog.know_chunks(database.name, list.names));
     for (std::size_t i = 0; i < known.size(); ++i) {
       if (known[i]) continue;
@@ -103,28 +106,40 @@ Status Keeper::check_chunks(Database& database, const format::ManifestReference&
   return {};
 }
 
-Result<std::variant<Digest, protocol::MissingChunks>> Keeper::commit_snapshot(Database& database, ByteView bytes) {
-  std::lock_guard change(database.change);
+Status Keeper::may_commit(Database& database, const format::SignedRecord& record, const format::ManifestReference& m,
+                          const protocol::InstanceId& instance) {
+  std::lock_guard lock(database.mutex);
+  STELE_TRY(const crypto::VerifyKey* key, database.trust.current_key());
+  STELE_CHECK(format::verify_record(record, *key));
+  // A cloned agent whose log another one took over must not put its snapshots into that one's history.
+  if (Status current = database.fence.check(m.generation, instance); !current.ok()) {
+    database.metrics.superseded.inc();
+    return current.error().in("snapshot");
+  }
+  STELE_CHECK(database.trust.check_epoch(m.epoch, m.stream));
+  auto stream = database.streams.find(m.stream);
+  if (m.stop < m.start || stream == database.streams.end() || !stream->second.ranges().covers({m.start, m.stop})) {
+    return Error{ErrorCode::kGap,
+                 fmt::format("snapshot: the log from {} to {} is not all here (durable end {})", m.start.to_string(), m.stop.to_string(),
+                             stream == database.streams.end() ? "0/0" : stream->second.durable_end().to_string()),
+                 "it is committed when the log has caught up"};
+  }
+  return {};
+}
+
+Result<std::variant<Digest, protocol::MissingChunks>> Keeper::commit_snapshot(Database& database, const protocol::InstanceId& instance, ByteView bytes) {
   STELE_TRY(format::SignedRecord record, format::parse_record(bytes, format::RecordKind::kManifest));
   STELE_TRY(format::Manifest manifest, format::read_manifest(record));
   const format::ManifestReference& m = manifest.reference;
   if (m.database != database.name) return Error{ErrorCode::kUnauthorised, "manifest of another database", ""};
-  {
-    std::lock_guard lock(database.mutex);
-    STELE_TRY(const crypto::VerifyKey* key, database.trust.current_key());
-    STELE_CHECK(format::verify_record(record, *key));
-    STELE_TRY([[maybe_unused]] const crypto::VerifyKey* epoch_key, database.trust.key_for_stored(m.epoch));
-    auto stream = database.streams.find(m.stream);
-    if (m.stop < m.start || stream == database.streams.end() || !stream->second.ranges().covers({m.start, m.stop})) {
-      return Error{ErrorCode::kGap,
-                   fmt::format("snapshot: the log from {} to {} is not all here (durable end {})", m.start.to_string(), m.stop.to_string(),
-                               stream == database.streams.end() ? "0/0" : stream->second.durable_end().to_string()),
-                   "it is committed when the log has caught up"};
-    }
-  }
+  STELE_CHECK(may_commit(database, record, m, instance));
+  // Millions of names take a while: records and streams need not wait for it. No chunk goes away meanwhile: nothing is deleted while
+  // sessions run.
   protocol::MissingChunks missing;
   STELE_CHECK(check_chunks(database, m, missing));
   if (missing.total != 0) return std::variant<Digest, protocol::MissingChunks>(std::move(missing));
+  std::lock_guard change(database.change);
+  STELE_CHECK(may_commit(database, record, m, instance));
   const std::string name = format::manifest_name(database.name, m.finished, m.snapshot);
   STELE_CHECK(store_object(database, name, bytes));
   STELE_TRY(auto snapshots, parts_.catalog.snapshots(database.name));

@@ -268,11 +268,16 @@ Result<const crypto::VerifyKey*> TrustBook::key_for_stored(const EpochId& epoch)
   return &enrolled->second.key;
 }
 
+Status TrustBook::check_epoch(const EpochId& epoch, const StreamId& stream) const {
+  STELE_TRY([[maybe_unused]] const crypto::VerifyKey* key, key_for_stored(epoch));
+  if (epochs_.at(epoch).record.stream != stream) return unauthorised(fmt::format("epoch {} belongs to another stream", epoch.short_hex()), "");
+  return {};
+}
+
 Result<const crypto::VerifyKey*> TrustBook::key_for_writing(const format::FrameHeader& frame) const {
+  STELE_CHECK(check_epoch(frame.epoch, frame.stream));
   STELE_TRY(const crypto::VerifyKey* key, key_for_stored(frame.epoch));
-  const format::EpochRecord& epoch = epochs_.at(frame.epoch).record;
-  if (epoch.stream != frame.stream) return unauthorised(fmt::format("epoch {} belongs to another stream", frame.epoch.short_hex()), "");
-  const Enrolled& enrolled = enrolments_.at(epoch.enrolment);
+  const Enrolled& enrolled = enrolments_.at(epochs_.at(frame.epoch).record.enrolment);
   if (enrolled.withdrawal) {
     const format::Withdrawal& w = *enrolled.withdrawal;
     if (w.stream == frame.stream && frame.end <= w.not_after) return key;

@@ -50,6 +50,8 @@ class TrustBook {
   Result<const crypto::VerifyKey*> key_for_writing(const format::FrameHeader& frame) const;
   /// The same for what was stored before: withdrawn and replaced enrolments count.
   Result<const crypto::VerifyKey*> key_for_stored(const EpochId& epoch) const;
+  /// kNotFound: the epoch is not held; kUnauthorised: it is of another stream, or its enrolment is not held.
+  Status check_epoch(const EpochId& epoch, const StreamId& stream) const;
   /// The newest enrolment's key, for manifests, packs and status; kUnauthorised where there is none or it is withdrawn.
   Result<const crypto::VerifyKey*> current_key() const;
   /// kUnauthorised unless this generation may open a stream of the database.

@@ -109,7 +109,7 @@ Task<void> serve_session(SessionContext& context, std::unique_ptr<net::ByteStrea
   std::shared_ptr<Session> session;
   switch (greeted->hello.purpose) {
     case protocol::Purpose::kLog: session = make_log_session(context, std::move(stream), activity, greeted->hello.instance); break;
-    case protocol::Purpose::kSnapshot: session = make_snapshot_session(context, std::move(stream), activity); break;
+    case protocol::Purpose::kSnapshot: session = make_snapshot_session(context, std::move(stream), activity, greeted->hello.instance); break;
     case protocol::Purpose::kRead: session = make_read_session(context, std::move(stream), activity); break;
   }
   context.metrics.connections.add(1);

@@ -76,7 +76,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
 std::shared_ptr<Session> make_log_session(SessionContext& context, std::unique_ptr<net::MessageStream> stream, std::shared_ptr<net::Activity> activity,
                                           const protocol::InstanceId& instance);
-std::shared_ptr<Session> make_snapshot_session(SessionContext& context, std::unique_ptr<net::MessageStream> stream, std::shared_ptr<net::Activity> activity);
+std::shared_ptr<Session> make_snapshot_session(SessionContext& context, std::unique_ptr<net::MessageStream> stream,
+                                               std::shared_ptr<net::Activity> activity, const protocol::InstanceId& instance);
 std::shared_ptr<Session> make_read_session(SessionContext& context, std::unique_ptr<net::MessageStream> stream, std::shared_ptr<net::Activity> activity);
 
 }  // namespace stele::receiver

@@ -18,7 +18,9 @@ constexpr std::chrono::milliseconds kQueuePause{5};
 /// An agent sends chunks, lists and the manifest of a snapshot.
 class SnapshotSession final : public Session {
  public:
-  using Session::Session;
+  SnapshotSession(SessionContext& context, std::unique_ptr<net::MessageStream> stream, std::shared_ptr<net::Activity> activity,
+                  const protocol::InstanceId& instance)
+      : Session(context, std::move(stream), std::move(activity)), instance_(instance) {}
 
  private:
   Task<Status> handle(net::Message message) override {
@@ -108,7 +110,7 @@ class SnapshotSession final : public Session {
       if (over()) co_return Error{ErrorCode::kCancelled, "the session ended", ""};
     }
     auto slot = reserve_slot();
-    auto work = [this, &body] { return context_.keeper.commit_snapshot(*database_, body); };
+    auto work = [this, &body] { return context_.keeper.commit_snapshot(*database_, instance_, body); };
     auto committed = co_await on_worker(context_, work);
     if (!committed.ok()) {
       fill(slot, committed.error());
@@ -121,14 +123,15 @@ class SnapshotSession final : public Session {
     co_return Status();
   }
 
+  const protocol::InstanceId instance_;
   Database* database_ = nullptr;
 };
 
 }  // namespace
 
 std::shared_ptr<Session> make_snapshot_session(SessionContext& context, std::unique_ptr<net::MessageStream> stream,
-                                               std::shared_ptr<net::Activity> activity) {
-  return std::make_shared<SnapshotSession>(context, std::move(stream), std::move(activity));
+                                               std::shared_ptr<net::Activity> activity, const protocol::InstanceId& instance) {
+  return std::make_shared<SnapshotSession>(context, std::move(stream), std::move(activity), instance);
 }
 
 }  // namespace stele::receiver

@@ -39,7 +39,7 @@ Outcome play(KeeperRig& rig, ScriptedAgent& agent) {
     if (!frame(agent.log_frame(30'000))) return false;
     auto list = rig.keeper().put_list(rig.database(), ScriptedAgent::list(pack.names));
     if (!list.ok()) return false;
-    auto committed = rig.keeper().commit_snapshot(rig.database(), agent.manifest({*list}, 2, {agent.log_begin(), out.acknowledged}));
+    auto committed = rig.commit(agent.manifest({*list}, 2, {agent.log_begin(), out.acknowledged}));
     if (!committed.ok()) return false;
     out.committed = std::holds_alternative<Digest>(*committed);
     if (!frame(agent.index_frame())) return false;

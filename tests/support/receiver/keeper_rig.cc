@@ -100,10 +100,20 @@ Status KeeperRig::put_trust(const ScriptedAgent& agent) {
   return {};
 }
 
+namespace {
+protocol::InstanceId instance_of(std::uint8_t number) {
+  protocol::InstanceId out;
+  out.data[0] = number;
+  return out;
+}
+}  // namespace
+
+Result<std::variant<Digest, protocol::MissingChunks>> KeeperRig::commit(ByteView manifest, std::uint8_t instance) {
+  return keeper_->commit_snapshot(database(), instance_of(instance), manifest);
+}
+
 Result<protocol::StreamState> KeeperRig::open(const ScriptedAgent& agent, std::uint64_t session, std::uint8_t instance) {
-  protocol::InstanceId who;
-  who.data[0] = instance;
-  STELE_TRY(protocol::StreamState state, keeper_->open_stream(database(), agent.stream, agent.generation, who, session));
+  STELE_TRY(protocol::StreamState state, keeper_->open_stream(database(), agent.stream, agent.generation, instance_of(instance), session));
   ingest_.emplace(keeper_->make_ingest(database(), agent.stream, agent.generation));
   return state;
 }

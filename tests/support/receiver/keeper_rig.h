@@ -55,6 +55,8 @@ class KeeperRig {
   Result<protocol::StreamState> open(const ScriptedAgent& agent, std::uint64_t session = 1, std::uint8_t instance = 1);
   /// One session's way of a frame; gives what was acknowledged (nothing while unsigned). Needs open() before.
   Result<std::optional<protocol::Ack>> send(format::Frame frame, std::uint64_t session = 1);
+  /// A manifest from the agent's instance.
+  Result<std::variant<Digest, protocol::MissingChunks>> commit(ByteView manifest, std::uint8_t instance = 1);
   /// A new session begins: chain state is forgotten.
   void reset_ingest() { ingest_.reset(); }
 

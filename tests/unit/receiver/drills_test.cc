@@ -37,7 +37,7 @@ struct Drills : testing::Test {
     const auto pack = agent.pack(3);
     for (auto& result : rig.keeper().put_packs({{&rig.database(), pack.bytes}})) must(std::move(result));
     const Digest list = must(rig.keeper().put_list(rig.database(), test::ScriptedAgent::list(pack.names)));
-    must(rig.keeper().commit_snapshot(rig.database(), agent.manifest({list}, pack.names.size(), {start, agent.position()})));
+    must(rig.commit(agent.manifest({list}, pack.names.size(), {start, agent.position()})));
     rig.clock.micros = agent.clock.micros;
     must(rig.keeper().put_status(rig.database(), agent.status(words)));
     begin({});

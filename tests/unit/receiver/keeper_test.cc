@@ -91,7 +91,7 @@ TEST_F(KeeperTest, ReindexFromTheStoreAloneGivesTheSameCatalog) {
   must(rig.keeper().put_packs({{&rig.database(), pack.bytes}})[0]);
   const Digest list = must(rig.keeper().put_list(rig.database(), ScriptedAgent::list(pack.names)));
   const Bytes manifest = agent.manifest({list}, 5, {agent.log_begin(), agent.position()});
-  ASSERT_TRUE(std::holds_alternative<Digest>(must(rig.keeper().commit_snapshot(rig.database(), manifest))));
+  ASSERT_TRUE(std::holds_alternative<Digest>(must(rig.commit(manifest))));
   must(rig.keeper().put_record(rig.database(), agent.fact(format::FactKind::kDegraded, "line down")));
   const auto before = dump_without_receive_times();
   const auto state = rig.keeper().state(rig.database());
@@ -176,17 +176,55 @@ TEST_F(KeeperTest, ASnapshotNeedsItsChunksItsListsAndItsLog) {
   // The log is not there yet.
   Digest fake;
   fake.data[0] = 1;
-  EXPECT_EQ(rig.keeper().commit_snapshot(rig.database(), agent.manifest({fake}, 3, range)).error().code, ErrorCode::kGap);
+  EXPECT_EQ(rig.commit(agent.manifest({fake}, 3, range)).error().code, ErrorCode::kGap);
   must(rig.send(*format::parse_frame(frame.encode())));
-  EXPECT_EQ(rig.keeper().commit_snapshot(rig.database(), agent.manifest({fake}, 3, range)).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(rig.commit(agent.manifest({fake}, 3, range)).error().code, ErrorCode::kNotFound);
   const Digest list = must(rig.keeper().put_list(rig.database(), list_bytes));
   const Bytes manifest = agent.manifest({list}, 3, range);
-  auto missing = must(rig.keeper().commit_snapshot(rig.database(), manifest));
+  auto missing = must(rig.commit(manifest));
   ASSERT_TRUE(std::holds_alternative<protocol::MissingChunks>(missing));
   EXPECT_EQ(std::get<protocol::MissingChunks>(missing).total, 3u);
   must(rig.keeper().put_packs({{&rig.database(), pack.bytes}})[0]);
-  EXPECT_TRUE(std::holds_alternative<Digest>(must(rig.keeper().commit_snapshot(rig.database(), manifest))));
-  EXPECT_EQ(rig.keeper().commit_snapshot(rig.database(), agent.manifest({list}, 4, range)).error().code, ErrorCode::kDamaged);
+  EXPECT_TRUE(std::holds_alternative<Digest>(must(rig.commit(manifest))));
+  EXPECT_EQ(rig.commit(agent.manifest({list}, 4, range)).error().code, ErrorCode::kDamaged);
+}
+
+TEST_F(KeeperTest, ASnapshotOfASupersededAgentIsRefusedWhileItsSuccessorWrites) {
+  must(rig.send(agent.log_frame(1000)));
+  auto pack = agent.pack(1);
+  must(rig.keeper().put_packs({{&rig.database(), pack.bytes}})[0]);
+  const Digest list = must(rig.keeper().put_list(rig.database(), ScriptedAgent::list(pack.names)));
+  const PositionRange range{agent.log_begin(), agent.position()};
+  const Bytes of_the_first = agent.manifest({list}, 1, range);
+  agent.generation = {2};
+  must(rig.open(agent, 2, 2));
+  EXPECT_EQ(rig.commit(of_the_first, 1).error().code, ErrorCode::kSuperseded);
+  const Bytes of_the_second = agent.manifest({list}, 1, range);
+  EXPECT_EQ(rig.commit(of_the_second, 1).error().code, ErrorCode::kSuperseded) << "the generation of another instance";
+  EXPECT_TRUE(std::holds_alternative<Digest>(must(rig.commit(of_the_second, 2))));
+}
+
+TEST_F(KeeperTest, ASnapshotUnderTheEpochOfAnotherStreamIsRefused) {
+  must(rig.send(agent.log_frame(1000)));
+  const StreamId stream = agent.stream;
+  const PositionRange range{agent.log_begin(), agent.position()};
+  auto pack = agent.pack(1);
+  must(rig.keeper().put_packs({{&rig.database(), pack.bytes}})[0]);
+  const Digest list = must(rig.keeper().put_list(rig.database(), ScriptedAgent::list(pack.names)));
+  agent.begin_branch();
+  must(rig.put_trust(agent));
+  agent.stream = stream;
+  EXPECT_EQ(rig.commit(agent.manifest({list}, 1, range)).error().code, ErrorCode::kUnauthorised);
+}
+
+TEST_F(KeeperTest, AListThatIsNamedTwiceCountsTwice) {
+  must(rig.send(agent.log_frame(1000)));
+  auto pack = agent.pack(2);
+  must(rig.keeper().put_packs({{&rig.database(), pack.bytes}})[0]);
+  const Digest list = must(rig.keeper().put_list(rig.database(), ScriptedAgent::list(pack.names)));
+  const PositionRange range{agent.log_begin(), agent.position()};
+  EXPECT_EQ(rig.commit(agent.manifest({list, list}, 2, range)).error().code, ErrorCode::kDamaged);
+  EXPECT_TRUE(std::holds_alternative<Digest>(must(rig.commit(agent.manifest({list, list}, 4, range)))));
 }
 
 TEST_F(KeeperTest, DamagedPacksAreRefusedAndTheOthersOfTheirBarrierAreKept) {
