@@ -39,6 +39,7 @@ struct AgentKeysTest : testing::Test {
   void TearDown() override { std::filesystem::remove_all(directory); }
   void put(const std::string& name, const Bytes& bytes) {
     std::ofstream(directory / name, std::ios::binary | std::ios::trunc).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    std::filesystem::permissions(directory / name, std::filesystem::perms(0600));
   }
   Result<AgentKeys> load() { return AgentKeys::load(database, directory / "key", directory / "enrolment", directory / "recipients"); }
   void expect(ErrorCode code) {
