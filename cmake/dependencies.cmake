@@ -1,6 +1,9 @@
 # Every library comes from Debian 12 (packages.txt); nothing is downloaded at configure time.
 find_package(Threads REQUIRED)
 find_package(Boost 1.81 CONFIG REQUIRED)
+# Clang before 19 computes the address of a thread_local once for a loop, also when the loop's co_await goes on in another thread (LLVM
+# #47179, #63022, #81937): Asio's per-thread memory would then belong to two threads. pthread_getspecific is asked anew each time.
+target_compile_definitions(Boost::headers INTERFACE BOOST_ASIO_DISABLE_THREAD_KEYWORD_EXTENSION)
 find_package(OpenSSL 3 REQUIRED)
 find_package(zstd CONFIG REQUIRED)
 find_package(RocksDB CONFIG REQUIRED)
