@@ -5,6 +5,8 @@
 namespace stele::agent {
 namespace {
 
+constexpr Duration kSetBack = std::chrono::minutes(10);
+
 /// A retry does not help until somebody acts.
 bool needs_a_person(ErrorCode code) {
   switch (code) {
@@ -38,10 +40,20 @@ std::string_view to_string(SnapshotReason reason) {
 }
 
 SnapshotScheduler::SnapshotScheduler(Options options, Timestamp now, std::optional<Timestamp> last_success)
-    : options_(std::move(options)), last_success_(last_success) {
+    : options_(std::move(options)), last_success_(last_success), latest_(now) {
   if (!options_.schedule) return;
   // A last success in the future is a clock that was set back: count from now.
   scheduled_ = scheduled_after(last_success ? std::min(*last_success, now) : now);
+}
+
+void SnapshotScheduler::clock_is(Timestamp now) {
+  const Duration back = latest_ - now;
+  latest_ = now;
+  if (back <= Duration(0)) return;
+  if (last_success_ && *last_success_ > now) last_success_ = now;
+  if (retry_at_) retry_at_ = *retry_at_ + -back;  // the pause stays as long as it was
+  // A clock that is only corrected does not make a moment come twice.
+  if (scheduled_ && back >= kSetBack) scheduled_ = std::min(*scheduled_, scheduled_after(now));
 }
 
 Timestamp SnapshotScheduler::scheduled_after(Timestamp t) const {

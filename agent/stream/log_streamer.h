@@ -114,9 +114,11 @@ class LogStreamer {
     LackingLog log;
     std::uint64_t number = 0;  ///< which of them, in this process
   };
-  /// The receiver lacks log of the stream before `from`, or lost what it held. Durable, for a later start too. True: that is new.
+  /// The receiver lacks log of the stream before `from`, or lost what it held. True: that is new, save_lacking() makes it durable for a
+  /// later start.
   bool receiver_lacks(const std::string& receiver, const StreamId& stream, Position from, bool lost);
   std::map<std::string, Lack> lacking() const;
+  void save_lacking();  ///< waits for the disk
   /// A snapshot was committed at the receiver; `when_it_began` is what lacking() said when it began.
   void snapshot_committed(const std::string& receiver, const StreamId& stream, Position start, const std::map<std::string, Lack>& when_it_began);
   /// Puts a fact about the current stream into the ledger.
@@ -150,6 +152,9 @@ class LogStreamer {
   Status renew_epoch();
   Status stream_branch(PgConnection connection);
   Status pump_events(WalStream& stream);
+  bool epoch_is_over() const;
+  Status change_epoch();
+  Result<bool> note_transition(Position confirmed);
   Status take_data(const WalData& data);
   Status flush_if_due(bool drained);
   Status push(std::vector<format::Frame> frames);
@@ -157,7 +162,6 @@ class LogStreamer {
   bool full_for_too_long();
   void release_slot();
   Status advance_released_slot();
-  void save_lacking();
   Status note_gap(const Error& why);
   void tell(const std::function<void(LogStatus&)>& change);
 
@@ -181,11 +185,13 @@ class LogStreamer {
   bool released_ = false;   ///< the state says so; nothing came from the server since
   std::optional<Instant> pending_since_;
   Instant last_frame_at_{};
+  Instant epoch_retry_at_{};
   std::optional<std::string> wanted_snapshot_;  ///< why; told once the branch has an epoch
   bool force_fork_ = false;
   bool skip_overlap_ = false;  ///< the segment before a boundary is gone: no overlap check this time
   bool server_stops_ = false;
-  std::optional<bool> transition_;  ///< degraded or back, not in the ledger yet
+  std::optional<bool> transition_;  ///< degraded or back, not durable in the ledger yet
+  bool transition_told_ = false;    ///< to the ledger
   std::map<std::string, std::vector<HeldLog>> held_;
   std::optional<format::Fact> recorded_;  ///< the last one of record_before_acting
   bool told_spool_lost_ = false;
