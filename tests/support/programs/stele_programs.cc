@@ -17,6 +17,10 @@
 #include <sstream>
 #include <thread>
 
+#include "core/crypto/init.h"
+#include "core/crypto/key_file.h"
+#include "core/crypto/random.h"
+
 namespace stele::test {
 namespace {
 
@@ -37,11 +41,12 @@ std::string tail(const std::string& path) {
 }  // namespace
 
 Status wait_for(std::string_view what, int seconds, const std::function<bool()>& done) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
-  while (!done()) {
-    if (std::chrono::steady_clock::now() > end)
-      return Error{ErrorCode::kTimeout, fmt::format("{}: not within {} s", what, seconds), ""};
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  using std::chrono::steady_clock;
+  const auto end = steady_clock::now() + std::chrono::seconds(seconds);
+  for (auto asked = steady_clock::now(); !done(); asked = steady_clock::now()) {
+    if (steady_clock::now() > end) return Error{ErrorCode::kTimeout, fmt::format("{}: not within {} s", what, seconds), ""};
+    const steady_clock::duration shortest = std::chrono::milliseconds(20), longest = std::chrono::milliseconds(250);
+    std::this_thread::sleep_for(std::clamp((steady_clock::now() - asked) * 4, shortest, longest));
   }
   return {};
 }
@@ -279,9 +284,21 @@ std::string StelePrograms::drill_metrics() const {
 }
 
 Status StelePrograms::make_keys() {
-  STELE_TRY(std::string out, restore_ok({"keygen", "--directory", root_ + "/keys"}));
-  (void)out;
-  return {};
+  STELE_CHECK(crypto::init());
+  crypto::SodiumRandom random;
+  const auto passphrase = crypto::SecretBytes::copy_of(as_bytes(kPassphrase));
+  const crypto::Protection protection{passphrase, random, crypto::PassphraseCost::minimal()};
+  const crypto::AuthorityKey authority{"", crypto::SigningKey::generate(crypto::default_suite(), random)};
+  const crypto::RecoveryKey recovery{crypto::KeyKind::kRecovery, "", crypto::RecipientKeyPair::generate(crypto::default_suite(), random), authority.key.verify_key()};
+  const auto write = [&](const std::string& name, const crypto::SecretBytes& file, const crypto::PublicKeyLine& line) -> Status {
+    STELE_TRY(const std::string text, crypto::encode_public_key(line));
+    STELE_CHECK(write_file_text(name + ".pub", text + "\n"));
+    return write_file_text(name + ".key", as_text(file.view()), 0600);
+  };
+  STELE_TRY(const crypto::SecretBytes authority_file, crypto::encode_authority_key(authority, protection));
+  STELE_CHECK(write(root_ + "/keys/authority", authority_file, crypto::public_line_of(authority)));
+  STELE_TRY(const crypto::SecretBytes recovery_file, crypto::encode_recovery_key(recovery, protection));
+  return write(root_ + "/keys/recovery", recovery_file, crypto::public_line_of(recovery));
 }
 
 Status StelePrograms::enrol_agent() {

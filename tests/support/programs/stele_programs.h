@@ -15,7 +15,7 @@
 
 namespace stele::test {
 
-/// Asks every 20 ms until `done`; kTimeout "WHAT: not within N s".
+/// Asks every 20 ms until `done`, or less often where asking takes long; kTimeout "WHAT: not within N s".
 Status wait_for(std::string_view what, int seconds, const std::function<bool()>& done);
 
 /// A child that lives until it is stopped; SIGKILL from the kernel when the test dies.
@@ -122,6 +122,8 @@ class StelePrograms {
   Status write_receiver_config();
   Status write_agent_config();
   Status write_restore_config(bool from_store);
+  /// What `keygen` makes, with the same passphrase but at a cost that is for tests: at the product's, every command that opens a key takes a
+  /// second of processor time.
   Status make_keys();
   int enrolments_ = 0;
   std::string root_;
