@@ -90,7 +90,7 @@ TEST_F(DrillTrouble, ASignalEndsItWipedAndItIsToldAsAFailure) {
   }
 }
 
-TEST_F(DrillTrouble, AReceiverThatGoesAwayIsWaitedForAndItsAbsenceIsTemporary) {
+TEST_F(DrillTrouble, AReceiverThatGoesAwayIsWaitedForWhileThePatienceLasts) {
   World::Options options = default_options();
   options.members = 20'000;
   ASSERT_NO_FATAL_FAILURE(begin(std::move(options)));
@@ -109,6 +109,25 @@ TEST_F(DrillTrouble, AReceiverThatGoesAwayIsWaitedForAndItsAbsenceIsTemporary) {
   EXPECT_EQ(resumed.exit_code, 0) << resumed.text();
   EXPECT_EQ(resumed.result("recovery_end"), "passed") << resumed.text();
   expect_wiped();
+
+  // A receiver that stays away: the drill has waited long enough, or a signal says so.
+  const std::string file = root() + "/restore.toml", config = test::read_file_text(file);
+  for (const bool by_signal : {false, true}) {
+    SCOPED_TRACE(by_signal);
+    ASSERT_OK(test::write_file_text(file, fmt::format("receiver_patience = \"{}\"\n{}", by_signal ? "24h" : "2s", config)));
+    test::Daemon left_alone("drill");
+    start(left_alone);
+    wait_until(left_alone, "data.stele-incomplete");
+    ASSERT_EQ(kill(left_alone.pid(), SIGSTOP), 0);
+    world_->stele->receiver_process().kill_hard();
+    if (by_signal) ASSERT_EQ(kill(left_alone.pid(), SIGTERM), 0);
+    ASSERT_EQ(kill(left_alone.pid(), SIGCONT), 0);
+    const Drilled ended = end_of(left_alone);
+    EXPECT_EQ(ended.exit_code, 75) << ended.text();
+    EXPECT_EQ(ended.report["problem"]["code"], by_signal ? "cancelled" : "temporary") << ended.text();
+    expect_failed_and_gone(ended);
+    ASSERT_OK(world_->stele->start_receiver());
+  }
 
   world_->stele->receiver_process().kill_hard();
   const Drilled away = drill();

@@ -65,8 +65,8 @@ class Reference {
   std::string archive_, backup_;
 };
 
-/// One server, one snapshot, and moments of every kind; each is restored by Stele and by PostgreSQL and must give the
-/// same rows.
+/// One server, one snapshot, and moments of every kind, for all tests, which only read; each is restored by Stele and by PostgreSQL and must
+/// give the same rows.
 class Targets : public testing::Test {
  protected:
   static constexpr const char* kRows = "SELECT coalesce(string_agg(id::text, ',' ORDER BY id), '') FROM moment";
@@ -75,7 +75,7 @@ class Targets : public testing::Test {
     std::string id, lsn, xid, time;
   };
 
-  void SetUp() override {
+  static void SetUpTestSuite() {
     World::Options options;
     options.members = 500;
     options.synchronous = false;
@@ -84,7 +84,8 @@ class Targets : public testing::Test {
     ASSERT_OK(started);
     world_ = std::make_unique<World>(std::move(*started));
     ASSERT_OK(world_->source->psql("CREATE TABLE moment (id int PRIMARY KEY, filler text)"));
-    ASSERT_OK(reference_.start(*world_->source));
+    reference_ = std::make_unique<Reference>();
+    ASSERT_OK(reference_->start(*world_->source));
     commit(1);
     ASSERT_OK(world_->snapshot());
     for (int id = 2; id <= 4; ++id) commit(id);
@@ -94,9 +95,15 @@ class Targets : public testing::Test {
     ASSERT_OK(world_->source->psql("BEGIN; INSERT INTO moment VALUES (8); ROLLBACK"));
     commit(9);
     ASSERT_OK(world_->stele->wait_caught_up(*world_->source));
+    complete_ = true;
   }
+  static void TearDownTestSuite() {
+    reference_.reset();
+    world_.reset();
+  }
+  void SetUp() override { ASSERT_TRUE(complete_); }
 
-  void commit(int id) {
+  static void commit(int id) {
     Moment m;
     m.id = std::to_string(id);
     auto xid =
@@ -117,15 +124,15 @@ class Targets : public testing::Test {
     moments_[id] = m;
   }
 
-  std::string by_stele(std::vector<std::string> arguments) {
+  static std::string by_stele(std::vector<std::string> arguments) {
     auto restored = world_->restore(std::move(arguments));
     if (!restored.ok()) return restored.error().to_string();
     auto rows = (*restored)->psql(kRows);
     return rows.ok() ? *rows : rows.error().to_string();
   }
 
-  std::string by_postgres(const std::string& settings) {
-    auto rows = reference_.answer(settings, kRows);
+  static std::string by_postgres(const std::string& settings) {
+    auto rows = reference_->answer(settings, kRows);
     return rows.ok() ? *rows : rows.error().to_string();
   }
 
@@ -136,19 +143,20 @@ class Targets : public testing::Test {
     return time + "00";
   }
 
-  void expect_same(std::vector<std::string> arguments, const std::string& settings, const std::string& rows) {
+  static void expect_same(std::vector<std::string> arguments, const std::string& settings, const std::string& rows) {
     const std::string said = by_postgres(settings);
     EXPECT_EQ(said, rows) << "PostgreSQL itself, with " << settings;
     EXPECT_EQ(by_stele(arguments), said) << fmt::format("{}", fmt::join(arguments, " "));
   }
 
-  std::unique_ptr<World> world_;
-  Reference reference_;
-  std::map<int, Moment> moments_;
+  static inline std::unique_ptr<World> world_;
+  static inline std::unique_ptr<Reference> reference_;
+  static inline std::map<int, Moment> moments_;
+  static inline bool complete_ = false;
 };
 
 TEST_F(Targets, EveryKindGivesTheRowsThatPostgresGives) {
-  ASSERT_OK(reference_.finish());
+  ASSERT_OK(reference_->finish());
   ASSERT_OK(world_->stele->wait_caught_up(*world_->source));
   const Moment &third = moments_.at(3), &fifth = moments_.at(5), &sixth = moments_.at(6);
   expect_same({"--target-time", third.time}, fmt::format("recovery_target_time = '{}'", as_parameter(third.time)),

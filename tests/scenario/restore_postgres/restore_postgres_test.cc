@@ -227,7 +227,7 @@ class RestorePostgres : public testing::Test {
     ASSERT_FALSE(short_one.ok());
     EXPECT_EQ(short_one.error().code, ErrorCode::kGap);
     expect_usable();
-    ASSERT_OK(server_->stop(StopMode::kFast, std::chrono::seconds(30)));
+    ASSERT_OK(server_->stop(StopMode::kFast, std::chrono::minutes(5)));
   }
   /// Recovery must end in this error, and must not have begun a timeline.
   void expect_refused(ErrorCode code, StartProblem problem) {
@@ -337,7 +337,7 @@ TEST_F(RestorePostgres, ConfigurationThatStayedOutsideIsMade) {
   EXPECT_EQ(rows(), "1 2 3");
   EXPECT_EQ(*ask("SHOW max_connections"), "150");
   expect_usable();
-  ASSERT_OK(server_->stop(StopMode::kFast, std::chrono::seconds(30)));
+  ASSERT_OK(server_->stop(StopMode::kFast, std::chrono::minutes(5)));
 
   // And as an operator starts it: by its own files, local users only, and it outlives the program that started it.
   server_options_.private_directory.clear();
