@@ -43,7 +43,7 @@ bool joins(const JoinTag& a, const JoinTag& b) { return a.is_zero() || b.is_zero
 std::vector<std::size_t> runs_up_to(const Facts& facts, const ObjectLog& object, Position end) {
   std::vector<std::size_t> out;
   for (std::size_t i : object.runs) {
-    if (facts.runs[i].range.begin >= end) break;
+    if (facts.runs[i].range.end > end && facts.runs[i].range.begin >= end) break;
     out.push_back(i);
   }
   return out;
@@ -135,6 +135,19 @@ Result<BranchPath> path_to(const Facts& facts, const StreamId& head) {
 
 namespace {
 
+Timestamp last_time(const Facts& facts, const ObjectLog& object) { return facts.runs[object.runs.back()].last_server_time; }
+
+LogPiece piece_of(const Facts& facts, const PathPart& part, const ObjectLog& object, PositionRange range) {
+  LogPiece piece;
+  piece.stream = part.stream;
+  piece.timeline = part.timeline;
+  piece.object = object.object;
+  piece.object_begin = object.range.begin;
+  piece.range = range;
+  piece.runs = runs_up_to(facts, object, range.end);
+  return piece;
+}
+
 /// Covers [from, to) within one stream. An object whose join tag did not fit is of another history and stays out.
 void cover_stream(const LogMap& log, const PathPart& part, Position from, Position to, Cover& out) {
   const std::vector<ObjectLog>& objects = log.stream(part.stream).objects;
@@ -154,21 +167,19 @@ void cover_stream(const LogMap& log, const PathPart& part, Position from, Positi
         strangers.insert(&object);
         continue;
       }
-      if (best == nullptr || object.range.end > best->range.end) best = &object;
+      // Of two that reach equally far, the one that knows a later time there.
+      if (best == nullptr || std::tuple(object.range.end, last_time(log.facts(), object)) > std::tuple(best->range.end, last_time(log.facts(), *best))) best = &object;
     }
     if (best == nullptr) break;
-    LogPiece piece;
-    piece.stream = part.stream;
-    piece.timeline = part.timeline;
-    piece.object = best->object;
-    piece.object_begin = best->range.begin;
-    piece.range = {at, std::min(to, best->range.end)};
-    piece.runs = runs_up_to(log.facts(), *best, piece.range.end);
-    at = piece.range.end;
+    out.pieces.push_back(piece_of(log.facts(), part, *best, {at, std::min(to, best->range.end)}));
+    at = out.pieces.back().range.end;
     previous = best;
-    out.pieces.push_back(std::move(piece));
   }
   out.end = at;
+  // Objects that only say that the source was here: an idle source's, after its agent connected anew.
+  for (const ObjectLog& object : objects) {
+    if (object.range.empty() && object.range.begin == at) out.pieces.push_back(piece_of(log.facts(), part, object, object.range));
+  }
 }
 
 /// The first position at or behind `from` where the stream has bytes.
@@ -203,6 +214,21 @@ Cover cover_path(const LogMap& log, const BranchPath& path, Position from, Posit
     }
   }
   return out;
+}
+
+Timestamp as_of(const Facts& facts, const Cover& cover) {
+  Position best;
+  Timestamp time;
+  for (const LogPiece& piece : cover.pieces) {
+    for (std::size_t i : piece.runs) {
+      const RunFact& run = facts.runs[i];
+      if (run.range.end > piece.range.end || run.range.end < best) continue;
+      if (run.range.end > best) time = {};
+      best = run.range.end;
+      time = std::max(time, run.last_server_time);
+    }
+  }
+  return time;
 }
 
 std::vector<Gap> gaps_of(const LogMap& log, const StreamId& stream) {

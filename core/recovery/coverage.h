@@ -65,7 +65,7 @@ struct LogPiece {
   std::uint32_t timeline = 0;
   ObjectId object;
   Position object_begin;          ///< where the object's first frame begins
-  PositionRange range;            ///< the bytes that count
+  PositionRange range;            ///< the bytes that count; empty: only an as-of at the cover's end
   std::vector<std::size_t> runs;  ///< indexes into Facts::runs that hold them and what they need before
 };
 
@@ -84,8 +84,11 @@ struct Cover {
   std::optional<Position> resumes;      ///< where the path's log goes on behind the hole, if it does
 };
 
-/// Covers [from, to) of the path with as few objects as possible; ends at the first hole.
+/// Covers [from, to) of the path with as few objects as possible, as-ofs at its end included; ends at the first hole.
 Cover cover_path(const LogMap& log, const BranchPath& path, Position from, Position to);
+
+/// The source's clock at the end of the cover, by the runs of its pieces alone: who reads these has seen the frames that say so. None: 0.
+Timestamp as_of(const Facts& facts, const Cover& cover);
 
 /// A hole in a stream's own log between its first and last byte.
 struct Gap {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <set>
 
+#include "core/pg/wal_page.h"
 #include "core/pg/wal_segment.h"
 
 namespace stele::recovery {
@@ -185,14 +186,7 @@ class Planner {
     return a;
   }
 
-  Timestamp as_of(Position end) const {
-    for (auto part = path_.parts.rbegin(); part != path_.parts.rend(); ++part) {
-      if (part->range.begin > end) continue;
-      const Timestamp t = log_.as_of(part->stream, std::min(end, part->range.end));
-      if (!t.is_none()) return t;
-    }
-    return {};
-  }
+  Timestamp as_of(const Cover& cover) const { return recovery::as_of(facts_, cover); }
 
   static std::vector<LogPiece> up_to(std::vector<LogPiece> pieces, Position end) {
     while (!pieces.empty() && pieces.back().range.begin >= end) pieces.pop_back();
@@ -214,7 +208,7 @@ class Planner {
     Attempt a;
     a.verdict = Verdict::kHit;
     a.end = cover.end;
-    a.reaches = {cover.end, std::max(as_of(cover.end), s.finished)};
+    a.reaches = {cover.end, std::max(as_of(cover), s.finished)};
     a.exact = true;
     if (index_ != nullptr) {
       STELE_TRY(const RecordPlace last, last_record(s, cover.pieces));
@@ -238,6 +232,13 @@ class Planner {
     return to_end_of_log(s, cover);
   }
 
+  /// Where PostgreSQL says that it is when it stops before a record: where the record before ended. A page's header may lie between.
+  Position before(Position record) const {
+    const bool long_header = segment_size_ != 0 && record.value % segment_size_ < pg::kWalPageSize;
+    const std::uint64_t header = long_header ? pg::kLongPageHeaderSize : pg::kShortPageHeaderSize;
+    return record.value % pg::kWalPageSize == header ? Position{record.value - header} : record;
+  }
+
   bool later(Timestamp commit) const { return target_.exclusive ? commit >= target_.time : commit > target_.time; }
 
   Result<Attempt> examine_time(const SnapshotFact& s, const Cover& cover) {
@@ -254,7 +255,7 @@ class Planner {
         a.why = "the oldest usable snapshot already contains later commits";
         return a;
       }
-      if (place) return stop_at_time(place->end, {place->start, target_.time}, true);
+      if (place) return stop_at_time(place->end, {before(place->start), target_.time}, true);
     } else {
       for (const LogPiece& piece : cover.pieces) {
         for (std::size_t i : piece.runs) {
@@ -276,7 +277,7 @@ class Planner {
         }
       }
     }
-    const Timestamp last = as_of(cover.end);
+    const Timestamp last = as_of(cover);
     if (target_.time > std::max(last, s.finished)) {
       a.why = fmt::format("the log that is here ends at {}", Moment{cover.end, last}.to_string());
       return a;
@@ -305,7 +306,7 @@ class Planner {
       return a;
     }
     if (target_.lsn > cover.end) {
-      a.why = fmt::format("the log that is here ends at {}", Moment{cover.end, as_of(cover.end)}.to_string());
+      a.why = fmt::format("the log that is here ends at {}", Moment{cover.end, as_of(cover)}.to_string());
       return a;
     }
     if (index_ == nullptr) {
@@ -317,7 +318,7 @@ class Planner {
       // No record starts at or behind the target: everything before it is the whole log.
       if (!place) return to_end_of_log(s, cover);
       a.end = place->end;
-      a.reaches = {target_.exclusive ? place->start : place->end, {}};
+      a.reaches = {target_.exclusive ? before(place->start) : place->end, {}};
       a.exact = true;
     }
     a.verdict = Verdict::kHit;
@@ -343,7 +344,7 @@ class Planner {
     const bool exclusive = target_.exclusive && target_.kind == TargetKind::kXid;
     a.recovery = target_.kind == TargetKind::kXid ? RecoveryTarget{RecoveryKind::kXid, std::to_string(target_.xid), !exclusive}
                                                   : RecoveryTarget{RecoveryKind::kName, target_.name, true};
-    a.reaches = {exclusive ? place.start : place.end, place.time};
+    a.reaches = {exclusive ? before(place.start) : place.end, place.time};
     a.exact = true;
     return a;
   }

@@ -63,8 +63,8 @@ Status check_end(const RecoveredState& state, const ExpectedEnd& expected) {
   return {};
 }
 
-Result<RecoveredState> check_after_start(ServerProcess& server, const ExpectedEnd& expected, Instant deadline) {
-  STELE_TRY(auto session, server.connect("postgres", deadline));
+Result<RecoveredState> ask_where_it_ended(ServerProcess& server, Instant deadline) {
+  STELE_TRY(auto session, server.connect_anywhere(deadline));
   STELE_TRY(auto row, one_row(*session,
                               "SELECT (SELECT system_identifier FROM pg_control_system())::text, "
                               "pg_is_in_recovery()::text, pg_last_wal_replay_lsn()::text, "
@@ -101,6 +101,11 @@ Result<RecoveredState> check_after_start(ServerProcess& server, const ExpectedEn
     STELE_TRY(auto control, one_row(*session, "SELECT timeline_id::text FROM pg_control_checkpoint()", 1, deadline));
     STELE_TRY(state.timeline, number<pg::TimelineId>(control[0]));
   }
+  return state;
+}
+
+Result<RecoveredState> check_after_start(ServerProcess& server, const ExpectedEnd& expected, Instant deadline) {
+  STELE_TRY(RecoveredState state, ask_where_it_ended(server, deadline));
   STELE_CHECK(check_end(state, expected));
   return state;
 }

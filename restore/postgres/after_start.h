@@ -33,7 +33,9 @@ struct RecoveredState {
 /// Compares; pure. kDatabase (kGap for a recovery that ended short) naming what differs.
 Status check_end(const RecoveredState& state, const ExpectedEnd& expected);
 
-/// Asks a privately started server where it ended, through SQL and its log, and compares.
+/// Asks a privately started server where it ended, through SQL and its log.
+Result<RecoveredState> ask_where_it_ended(ServerProcess& server, Instant deadline);
+/// The same, compared.
 Result<RecoveredState> check_after_start(ServerProcess& server, const ExpectedEnd& expected, Instant deadline);
 
 }  // namespace stele::restore

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 
 #include "core/io/durable_file.h"
 #include "restore/postgres/config_tree.h"
@@ -368,26 +369,64 @@ Result<ConfigurationReport> configure(io::FileSystem& fs, const std::string& dat
   return Setup(fs, data_directory, recovery, source, options, installation).run();
 }
 
-Status raise_setting(io::FileSystem& fs, const std::string& data_directory, const Setting& setting) {
+namespace {
+
+/// Rewrites our block of postgresql.auto.conf: `change` gives what stands for a setting (null: nothing); `added` comes last in it.
+Status rewrite_ours(io::FileSystem& fs, const std::string& data_directory, std::string_view what,
+                    const std::function<std::optional<Setting>(Setting)>& change,
+                    const std::optional<Setting>& added) {
   std::string path = data_directory + "/" + std::string(kAutoConf);
   STELE_TRY(Bytes bytes, io::read_file(fs, path, kMaxConfigFileSize));
-  STELE_TRY(std::string line, config_line(setting));
   std::string text;
   bool ours = false, written = false;
   for (const auto& old : parse_config(as_text(bytes))) {
     if (old.text == kBegin) ours = true;
-    if (ours && old.kind == ConfigLineKind::kSetting && old.name == setting.name) continue;
     if (ours && old.text == kEnd) {
-      text += line + "\n";
+      if (added) {
+        STELE_TRY(std::string line, config_line(*added));
+        text += line + "\n";
+      }
       ours = false;
       written = true;
     }
-    text += old.text + "\n";
+    if (ours && old.kind == ConfigLineKind::kSetting) {
+      auto now = change({old.name, old.value});
+      if (!now) continue;
+      STELE_TRY(std::string line, config_line(*now));
+      text += line + "\n";
+    } else {
+      text += old.text + "\n";
+    }
   }
   if (!written)
-    return Error{ErrorCode::kConfig, fmt::format("raise {} in {}: our settings are not there", setting.name, path),
+    return Error{ErrorCode::kConfig, fmt::format("{} in {}: our settings are not there", what, path),
                  "configure the directory again"};
   return io::write_file_durably(fs, path, as_bytes(text), io::WriteMode::kReplace);
+}
+
+}  // namespace
+
+Status raise_setting(io::FileSystem& fs, const std::string& data_directory, const Setting& setting) {
+  return rewrite_ours(
+      fs, data_directory, "raise " + setting.name,
+      [&](Setting old) { return old.name == setting.name ? std::nullopt : std::optional<Setting>(std::move(old)); },
+      setting);
+}
+
+Status clear_recovery_target(io::FileSystem& fs, const std::string& data_directory) {
+  return rewrite_ours(
+      fs, data_directory, "clear the recovery target",
+      [](Setting setting) {
+        // Empty rather than gone: the source's own must not count again.
+        if (setting.name == "recovery_target_timeline")
+          setting.value = "latest";
+        else if (setting.name == "restore_command" || setting.name == "recovery_target" ||
+                 setting.name == "recovery_target_time" || setting.name == "recovery_target_lsn" ||
+                 setting.name == "recovery_target_xid" || setting.name == "recovery_target_name")
+          setting.value = "";
+        return std::optional<Setting>(std::move(setting));
+      },
+      std::nullopt);
 }
 
 }  // namespace stele::restore

@@ -99,4 +99,8 @@ Result<ConfigurationReport> configure(io::FileSystem& fs, const std::string& dat
 /// RecoveryLog).
 Status raise_setting(io::FileSystem& fs, const std::string& data_directory, const Setting& setting);
 
+/// Takes the recovery target and restore_command out of ours, after recovery has ended at the target: a standby that somebody copies from the
+/// server would inherit them, and could not follow it. What the source's files say of them does not come back.
+Status clear_recovery_target(io::FileSystem& fs, const std::string& data_directory);
+
 }  // namespace stele::restore

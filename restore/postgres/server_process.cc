@@ -121,6 +121,14 @@ Result<std::unique_ptr<SqlSession>> ServerProcess::connect(std::string_view data
   return SqlSession::connect(address(), database, deadline, cancelled);
 }
 
+Result<std::unique_ptr<SqlSession>> ServerProcess::connect_anywhere(Instant deadline,
+                                                                    const std::atomic<bool>* cancelled) {
+  auto session = connect("postgres", deadline, cancelled);
+  // Whoever dropped it, or closed it for connections, has template1, from which databases are made.
+  if (session.ok() || session.error().what.find("database \"postgres\"") == std::string::npos) return session;
+  return connect("template1", deadline, cancelled);
+}
+
 /// Line 8 of postmaster.pid (miscadmin.h, LOCK_FILE_LINE_PM_STATUS), when the file is of this process: "starting",
 /// "stopping", "ready" (also for a hot standby), "standby" (recovers without answering).
 std::string ServerProcess::postmaster_status() {
@@ -144,7 +152,7 @@ std::string ServerProcess::postmaster_status() {
 void ServerProcess::ask(ServerState& state) {
   Instant deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
   if (session_ == nullptr) {
-    auto session = connect("postgres", deadline);
+    auto session = connect_anywhere(deadline);
     if (!session.ok()) return;
     session_ = std::move(session).value();
   }
@@ -200,7 +208,7 @@ Result<ServerState> ServerProcess::wait_recovered(const WaitOptions& options) {
       options.on_progress(now);
       told = moment;
     }
-    if (now.accepting || now.paused) return now;
+    if (now.accepting || now.paused || (options.until_hot_standby && now.hot_standby)) return now;
     if (!now.running || moment - looked >= kTellEvery) {
       looked = moment;
       STELE_TRY(RecoveryLog said, log());
@@ -243,6 +251,7 @@ Result<std::unique_ptr<ServerProcess>> recover(io::FileSystem& fs, ProcessRunner
                                                const WaitOptions& wait) {
   for (int raises = 0;; ++raises) {
     STELE_TRY(auto server, ServerProcess::start(fs, runner, options));
+    if (wait.on_start) wait.on_start(server->pid());
     auto done = server->wait_recovered(wait);
     if (done.ok()) return server;
     auto log = server->log();

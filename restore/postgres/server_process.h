@@ -45,6 +45,8 @@ struct WaitOptions {
   std::optional<Instant> deadline;  ///< nothing: as long as it takes
   const std::atomic<bool>* cancelled = nullptr;
   std::function<void(const ServerState&)> on_progress;  ///< about twice a second
+  std::function<void(pid_t)> on_start;  ///< of `recover`: a server process was started
+  bool until_hot_standby = false;       ///< it answers while it recovers: enough
 };
 
 enum class StopMode { kSmart, kFast, kImmediate };
@@ -61,7 +63,7 @@ class ServerProcess {
   ServerProcess& operator=(const ServerProcess&) = delete;
 
   Result<ServerState> state();
-  /// Waits until recovery has ended (the server takes writes) or is paused at its target. kDatabase (or a better code)
+  /// Waits until recovery has ended (the server takes writes), is paused at its target, or as `options` say. kDatabase (or a better code)
   /// with PostgreSQL's reason and a hint when the server ended by itself or cannot go on; `log()` has the details.
   /// kTimeout and kCancelled leave it running.
   Result<ServerState> wait_recovered(const WaitOptions& options);
@@ -77,6 +79,8 @@ class ServerProcess {
   /// Private start only.
   Result<std::unique_ptr<SqlSession>> connect(std::string_view database, Instant deadline,
                                               const std::atomic<bool>* cancelled = nullptr);
+  /// To a database that every cluster has: postgres, else template1.
+  Result<std::unique_ptr<SqlSession>> connect_anywhere(Instant deadline, const std::atomic<bool>* cancelled = nullptr);
   SqlAddress address() const;
 
  private:

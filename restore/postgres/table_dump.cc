@@ -131,10 +131,10 @@ Result<std::vector<TableName>> near_tables(SqlSession& session, const TableName&
   return out;
 }
 
-Status DumpTools::run(const std::string& what, std::vector<std::string> argv) {
+Status DumpTools::run(const std::string& what, std::vector<std::string> argv, std::vector<std::pair<std::string, std::string>> environment) {
   ProcessSpec spec;
   spec.argv = std::move(argv);
-  spec.environment = client_environment();
+  spec.environment = std::move(environment);
   spec.output_file = log_file_;
   ::unlink(log_file_.c_str());
   STELE_TRY(auto child, runner_.start(spec));
@@ -172,7 +172,8 @@ Status DumpTools::dump(const Dump& what) {
   std::string database = "dbname='";
   for (char c : what.database) database += c == '\'' || c == '\\' ? std::string("\\") + c : std::string(1, c);
   argv.push_back("--dbname=" + database + "'");
-  return run("pg_dump", std::move(argv));
+  // From our own socket, whatever the operator's PGHOSTADDR or PGSERVICE name.
+  return run("pg_dump", std::move(argv), {});
 }
 
 Status DumpTools::load(const std::string& file, const std::string& connection, bool data_only) {
@@ -180,7 +181,7 @@ Status DumpTools::load(const std::string& file, const std::string& connection, b
   if (data_only) argv.push_back("--data-only");
   argv.push_back("--dbname=" + connection);
   argv.push_back(file);
-  return run("pg_restore into the given connection", std::move(argv));
+  return run("pg_restore into the given connection", std::move(argv), client_environment());
 }
 
 Result<std::string> DumpTools::ask(const std::string& connection, const std::string& sql) {

@@ -56,7 +56,7 @@ class DumpTools {
   Result<std::string> ask(const std::string& connection, const std::string& sql);
 
  private:
-  Status run(const std::string& what, std::vector<std::string> argv);
+  Status run(const std::string& what, std::vector<std::string> argv, std::vector<std::pair<std::string, std::string>> environment);
   ProcessRunner& runner_;
   const Installation& installation_;
   std::string log_file_;

@@ -385,6 +385,17 @@ TEST_F(RestorePostgres, APauseStaysReadOnlyAtItsTarget) {
   EXPECT_FALSE(check_after_start(*server_, end, in_seconds(20)).ok());
 }
 
+TEST_F(RestorePostgres, ADatabaseNamedPostgresIsNotNeeded) {
+  ASSERT_OK(set_up(RecoveryTarget::immediate(), true));
+  ASSERT_OK(start());
+  ASSERT_OK(ask("UPDATE pg_database SET datallowconn = false WHERE datname = 'postgres' RETURNING datname"));
+  ExpectedEnd end;
+  end.target = RecoveryTarget::immediate();
+  auto state = check_after_start(*server_, end, in_seconds(20));
+  ASSERT_OK(state);
+  EXPECT_FALSE(state->in_recovery);
+}
+
 TEST_F(RestorePostgres, AHoleInTheLogIsAnErrorAndNoPromotion) {
   staging_ = place_->root_directory() + "/holey";
   fs::copy(source->staging, staging_, fs::copy_options::recursive);

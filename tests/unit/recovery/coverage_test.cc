@@ -148,5 +148,33 @@ TEST(Coverage, RefusesACircleOfParents) {
   EXPECT_EQ(path.error().code, ErrorCode::kDamaged);
 }
 
+TEST(Coverage, HoldsWhatSaysTheTimeAtItsEnd) {
+  FactsBuilder b;
+  b.branch(1, 1);
+  b.run(1, at(16), at(20), {{}, {}, 0, 3, 0, 0, sec(20)}, 50);
+  b.run(1, at(20), at(20), {{}, {}, 4, 7, 0, 0, sec(300)}, 50);
+  b.run(1, at(20), at(20), {{}, {}, 0, 0, 0, 0, sec(900)}, 51);
+  const Cover c = cover(b.facts, 1, at(16));
+  EXPECT_EQ(c.end, at(20));
+  std::size_t runs = 0;
+  for (const LogPiece& piece : c.pieces) runs += piece.runs.size();
+  EXPECT_EQ(runs, 3u) << "who reads the cover reads what its time rests on";
+  EXPECT_EQ(as_of(b.facts, c), sec(900));
+  // Cut before the end, the as-ofs there say nothing.
+  const Cover cut = cover_path(LogMap(b.facts), *path_to(b.facts, stream(1)), at(16), at(18));
+  ASSERT_EQ(cut.pieces.size(), 1u);
+  EXPECT_EQ(cut.pieces[0].runs.size(), 1u);
+}
+
+TEST(Coverage, OfObjectsThatReachEquallyFarTheOneWithTheLaterTimeIsTaken) {
+  FactsBuilder b;
+  b.branch(1, 1);
+  b.run(1, at(16), at(40), {{}, {}, 0, 9, 0, 0, sec(40)});
+  b.run(1, at(16), at(40), {{}, {}, 0, 9, 0, 0, sec(90)});
+  const Cover c = cover(b.facts, 1, at(16));
+  ASSERT_EQ(c.pieces.size(), 1u);
+  EXPECT_EQ(as_of(b.facts, c), sec(90));
+}
+
 }  // namespace
 }  // namespace stele::recovery::test

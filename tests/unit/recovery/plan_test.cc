@@ -440,5 +440,20 @@ TEST(Plan, EveryPositionIsEitherReachableOrRefusedWithANearerOne) {
   }
 }
 
+// PostgreSQL says that it replayed up to the page's first byte; the next record begins behind the page's header.
+TEST(Plan, BehindAPagesHeaderTheRecordBeforeEndedAtThePage) {
+  FactsBuilder b = simple();
+  for (const auto& [page, header] : {std::pair(at(40).value, 24u), std::pair(at(48).value, 40u)}) {
+    TableIndex index;
+    index.commit(1, at(30), Position{page}, sec(30));
+    index.commit(1, Position{page + header}, Position{page + header + 50}, sec(45));
+    index.commit(1, at(70), at(71), sec(70));
+    const auto p = plan(b, time_target(sec(40)), &index);
+    ASSERT_TRUE(p.ok()) << p.error().to_string();
+    EXPECT_EQ(p->reaches.position, Position{page});
+    EXPECT_EQ(p->end, (Position{page + header + 50}));
+  }
+}
+
 }  // namespace
 }  // namespace stele::recovery::test

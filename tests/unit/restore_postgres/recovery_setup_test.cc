@@ -297,5 +297,19 @@ TEST_F(Configure, AfterAnyFailureItMayBeRepeated) {
   FAIL() << "never got through";
 }
 
+TEST_F(Configure, AfterRecoveryNothingOfItsTargetIsInherited) {
+  write("postgresql.conf", "port = 5433\nrestore_command = 'cp /production/%f %p'\n");
+  recovery_.target = RecoveryTarget::lsn(Position{0x5000000});
+  recovery_.timeline = "3";
+  must();
+  ASSERT_EQ(effective("recovery_target_timeline"), "3");
+  ASSERT_EQ(effective("recovery_target_lsn"), "0/5000000");
+  ASSERT_TRUE(clear_recovery_target(fs_, "/data").ok());
+  EXPECT_EQ(effective("recovery_target_timeline"), "latest");
+  EXPECT_EQ(effective("recovery_target_lsn"), "");
+  EXPECT_EQ(effective("restore_command"), "") << "nor the source's own";
+  EXPECT_EQ(effective("archive_mode"), "off") << "the rest stays";
+}
+
 }  // namespace
 }  // namespace stele::restore
