@@ -150,6 +150,7 @@ class LogStreamer {
   Status renew_epoch();
   Status stream_branch(PgConnection connection);
   Status pump_events(WalStream& stream);
+  Result<bool> note_transition(Position confirmed);
   Status take_data(const WalData& data);
   Status flush_if_due(bool drained);
   Status push(std::vector<format::Frame> frames);
@@ -185,7 +186,8 @@ class LogStreamer {
   bool force_fork_ = false;
   bool skip_overlap_ = false;  ///< the segment before a boundary is gone: no overlap check this time
   bool server_stops_ = false;
-  std::optional<bool> transition_;  ///< degraded or back, not in the ledger yet
+  std::optional<bool> transition_;  ///< degraded or back, not durable in the ledger yet
+  bool transition_told_ = false;    ///< to the ledger
   std::map<std::string, std::vector<HeldLog>> held_;
   std::optional<format::Fact> recorded_;  ///< the last one of record_before_acting
   bool told_spool_lost_ = false;

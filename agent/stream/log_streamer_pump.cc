@@ -46,7 +46,7 @@ Status LogStreamer::pump_events(WalStream& stream) {
       policy_.tick(clock_.steady_now());
       confirmed = policy_.confirmed();
       compare = claims_told_ || !fork_told_.empty();
-      if (auto change = policy_.take_transition()) transition_ = change;
+      if (!transition_) transition_ = policy_.take_transition();
       status_.server_end = stream.server_end();
       if (const Timestamp heard = stream.server_time(); heard != status_.server_time) {
         status_.server_time = heard;
@@ -56,13 +56,13 @@ Status LogStreamer::pump_events(WalStream& stream) {
       status_.spool_full = !blocked_.empty() || spool_.stalled();
     }
     if (compare) return Error{ErrorCode::kTemporary, "a receiver holds log that this agent does not remember: it is compared", ""};
+    bool may_confirm = encoder_->resumed();  // before the overlap was compared this may be another server's log
     if (transition_) {
-      STELE_CHECK(record_fact(*transition_ ? format::FactKind::kDegraded : format::FactKind::kDegradedEnd, branch_->stream, {confirmed, confirmed}, 0,
-                              *transition_ ? "commits are confirmed by the spool alone" : "the quorum is back"));
-      transition_.reset();
+      STELE_TRY(const bool noted, note_transition(confirmed));
+      may_confirm = may_confirm && noted;
     }
     if (spool_failed_.exchange(false)) return Error{ErrorCode::kIo, "the spool failed", "look at the disk of the spool directory"};
-    if (confirmed.value != 0) STELE_CHECK(stream.send_status(confirmed));
+    if (may_confirm && confirmed.value != 0) STELE_CHECK(stream.send_status(confirmed));
     if (!blocked_.empty() || spool_.stalled()) {
       STELE_CHECK(drain_blocked(stream));
       if (full_for_too_long()) {
@@ -76,7 +76,7 @@ Status LogStreamer::pump_events(WalStream& stream) {
     const bool as_of_due = encoder_->resumed() && now - last_frame_at_ >= options_.as_of_interval && options_.as_of_interval.count() > 0;
     if (as_of_due && !pending_since_) {
       // The answer carries the server's clock: only then is the as-of true.
-      STELE_CHECK(stream.send_status(confirmed, true));
+      STELE_CHECK(stream.send_status(may_confirm ? confirmed : Position{}, true));
     }
     Instant deadline = now + std::chrono::milliseconds(500);
     waits_for_spool_ = pending_since_.has_value();  // before it is asked: what becomes durable afterwards wakes us
@@ -111,6 +111,19 @@ Status LogStreamer::pump_events(WalStream& stream) {
     }
   }
   return Error{ErrorCode::kCancelled, "the agent is stopping", ""};
+}
+
+/// The ledger says that the policy degrades, or that the quorum is back, before a commit is confirmed by it. False: not durable yet.
+Result<bool> LogStreamer::note_transition(Position confirmed) {
+  if (!std::exchange(transition_told_, true)) {
+    STELE_CHECK(record_fact(*transition_ ? format::FactKind::kDegraded : format::FactKind::kDegradedEnd, branch_->stream, {confirmed, confirmed}, 0,
+                            *transition_ ? "commits are confirmed by the spool alone" : "the quorum is back"));
+  }
+  spool_.retry();
+  if (!spool_.settle(clock_.steady_now() + kHoldStep) || spool_.stalled()) return false;
+  transition_.reset();
+  transition_told_ = false;
+  return true;
 }
 
 Status LogStreamer::take_data(const WalData& data) {
