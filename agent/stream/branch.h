@@ -21,6 +21,7 @@ struct LogStreamer::Branch {
   std::uint32_t ask_timeline = 0;
   NewEpoch epoch;
   Timestamp epoch_created;
+  Instant epoch_begun{};           ///< the same moment, by the clock that nobody sets
   bool has_epoch = false;
 };
 

@@ -150,6 +150,8 @@ class LogStreamer {
   Status renew_epoch();
   Status stream_branch(PgConnection connection);
   Status pump_events(WalStream& stream);
+  bool epoch_is_over() const;
+  Status change_epoch();
   Result<bool> note_transition(Position confirmed);
   Status take_data(const WalData& data);
   Status flush_if_due(bool drained);
@@ -182,6 +184,7 @@ class LogStreamer {
   bool released_ = false;   ///< the state says so; nothing came from the server since
   std::optional<Instant> pending_since_;
   Instant last_frame_at_{};
+  Instant epoch_retry_at_{};
   std::optional<std::string> wanted_snapshot_;  ///< why; told once the branch has an epoch
   bool force_fork_ = false;
   bool skip_overlap_ = false;  ///< the segment before a boundary is gone: no overlap check this time

@@ -262,6 +262,7 @@ Status LogStreamer::renew_epoch() {
   STELE_CHECK(state_.put_epoch(epoch.record));
   branch_->epoch = std::move(epoch);
   branch_->epoch_created = clock_.now();
+  branch_->epoch_begun = clock_.steady_now();
   branch_->has_epoch = true;
   StreamContext context;
   context.stream = branch_->stream;

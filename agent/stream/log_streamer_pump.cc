@@ -12,6 +12,7 @@ namespace stele::agent {
 
 namespace {
 constexpr auto kHoldStep = std::chrono::milliseconds(100);
+constexpr auto kEpochRetry = std::chrono::minutes(1);
 }  // namespace
 
 Status LogStreamer::stream_branch(PgConnection connection) {
@@ -101,14 +102,7 @@ Status LogStreamer::pump_events(WalStream& stream) {
       return Error{ErrorCode::kTemporary, "the server is shutting down", ""};
     }
     STELE_CHECK(flush_if_due(true));
-    if (branch_->has_epoch && ((options_.epoch_max_bytes != 0 && encoder_->epoch_bytes() >= options_.epoch_max_bytes) ||
-                               (options_.epoch_max_age.count() > 0 && clock_.now() - branch_->epoch_created >= options_.epoch_max_age))) {
-      std::vector<format::Frame> frames;
-      STELE_CHECK(encoder_->end_object(frames));
-      STELE_CHECK(push(std::move(frames)));
-      STELE_CHECK(renew_epoch());
-      STELE_CHECK(encoder_->change_epoch(branch_->epoch.id, branch_->epoch.data_key.clone()));
-    }
+    if (epoch_is_over()) STELE_CHECK(change_epoch());
   }
   return Error{ErrorCode::kCancelled, "the agent is stopping", ""};
 }
@@ -124,6 +118,26 @@ Result<bool> LogStreamer::note_transition(Position confirmed) {
   transition_.reset();
   transition_told_ = false;
   return true;
+}
+
+bool LogStreamer::epoch_is_over() const {
+  const Instant now = clock_.steady_now();
+  if (now < epoch_retry_at_) return false;
+  return (options_.epoch_max_bytes != 0 && encoder_->epoch_bytes() >= options_.epoch_max_bytes) ||
+         (options_.epoch_max_age.count() > 0 && now - branch_->epoch_begun >= options_.epoch_max_age);
+}
+
+/// Where the new epoch cannot be made durable (a full disk) the old one goes on: the log comes first.
+Status LogStreamer::change_epoch() {
+  if (Status renewed = renew_epoch(); !renewed.ok()) {
+    log::log_error(renewed.error().in("the epoch is not renewed, the old one goes on"));
+    epoch_retry_at_ = clock_.steady_now() + kEpochRetry;
+    return {};
+  }
+  std::vector<format::Frame> frames;
+  STELE_CHECK(encoder_->end_object(frames));
+  STELE_CHECK(push(std::move(frames)));
+  return encoder_->change_epoch(branch_->epoch.id, branch_->epoch.data_key.clone());
 }
 
 Status LogStreamer::take_data(const WalData& data) {

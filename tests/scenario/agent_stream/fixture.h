@@ -44,6 +44,7 @@ struct StreamFixture : testing::Test {
   std::map<EpochId, std::shared_ptr<const format::EpochSecrets>> epochs;
   std::vector<std::string> snapshots_wanted;
   FrameSpool::Options spool_options;
+  Duration epoch_max_age{};
   std::uint64_t generation = 0;
   std::optional<HeldLog> receiver_holds;
 
@@ -78,6 +79,7 @@ struct StreamFixture : testing::Test {
     options.slot = options.application_name = "stele";
     options.frame_delay = milliseconds(2);
     options.as_of_interval = seconds(1);
+    options.epoch_max_age = epoch_max_age;
     LogStreamer::Hooks hooks;
     hooks.need_snapshot = [this](std::string why) { snapshots_wanted.push_back(std::move(why)); };
     AckPolicy::Options policy;

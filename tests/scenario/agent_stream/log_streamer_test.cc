@@ -190,6 +190,25 @@ TEST_F(LogStreamerTest, AWholeHostThatWasRolledBackIsAForkAndAShorterSpoolAloneI
   ASSERT_TRUE(wait([&] { return log->status().stream != begun && log->status().streaming; })) << log->status().last_error;
 }
 
+TEST_F(LogStreamerTest, AnEpochThatCannotBeRenewedGoesOn) {
+  epoch_max_age = seconds(2);
+  auto server = started({.wal_segment_mb = 1, .config = kKeep});
+  ASSERT_TRUE(server);
+  start(server->conninfo());
+  ASSERT_TRUE(caught_up(*server));
+  const EpochId first = log->status().epoch;
+  ASSERT_TRUE(wait([&] { return log->status().epoch != first; })) << "the epoch is over";
+  // Nothing can be written beside the spool any more.
+  std::filesystem::rename(directory + "/state", directory + "/state.away");
+  const EpochId last = log->status().epoch;
+  std::this_thread::sleep_for(seconds(3));
+  ASSERT_OK(server->psql("CREATE TABLE t AS SELECT generate_series(1, 1000)"));
+  ASSERT_TRUE(caught_up(*server));
+  EXPECT_EQ(log->status().epoch, last);
+  EXPECT_TRUE(log->status().reconnects.empty()) << "the stream did not end for it";
+  std::filesystem::rename(directory + "/state.away", directory + "/state");
+}
+
 TEST_F(LogStreamerTest, AFullSpoolStopsConfirmingAndGoesOnWhenThereIsRoom) {
   spool_options.file_bytes = 1u << 20;
   spool_options.max_bytes = 2u << 20;
