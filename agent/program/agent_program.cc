@@ -58,6 +58,7 @@ Status AgentProgram::open_parts() {
   signing_ = std::make_shared<const crypto::SigningKey>(std::move(signing));
   const std::string directory = config_.spool.directory.string();
   STELE_CHECK(io::make_directories_durably(fs_, directory));
+  STELE_TRY(lock_, fs_.try_lock(directory + "/agent.lock", "stele-agent"));
   FrameSpool::Options spool;
   spool.directory = config_.spool.mode == config::SpoolMode::kFile ? directory + "/journal" : "";
   spool.max_bytes = config_.spool.max_bytes;

@@ -67,6 +67,7 @@ class AgentProgram {
   mutable SystemClock clock_;
   crypto::SodiumRandom random_;
   io::PosixFileSystem fs_;
+  std::unique_ptr<io::FileLock> lock_;  ///< one agent for each directory, also without a spool
   std::optional<AgentKeys> keys_;
   std::shared_ptr<const crypto::SigningKey> signing_;
   std::unique_ptr<AgentState> state_;

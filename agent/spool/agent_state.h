@@ -59,7 +59,7 @@ struct AgentFacts {
   static Result<AgentFacts> decode(ByteView bytes);
 };
 
-/// The state directory. One owner process (the spool's lock guards it); thread-safe within it. Calls block on the disk; records that were
+/// The state directory. One owner process (the program locks the directory above it); thread-safe within it. Calls block on the disk; records that were
 /// read or written once come from memory.
 class AgentState {
  public:
