@@ -12,6 +12,7 @@ namespace stele::agent {
 
 namespace {
 constexpr auto kHoldStep = std::chrono::milliseconds(100);
+constexpr auto kNoteDeadline = std::chrono::seconds(1);  // less than wal_sender_timeout
 constexpr auto kEpochRetry = std::chrono::minutes(1);
 }  // namespace
 
@@ -114,7 +115,7 @@ Result<bool> LogStreamer::note_transition(Position confirmed) {
                             *transition_ ? "commits are confirmed by the spool alone" : "the quorum is back"));
   }
   spool_.retry();
-  if (!spool_.settle(clock_.steady_now() + kHoldStep) || spool_.stalled()) return false;
+  if (!spool_.settle(clock_.steady_now() + kNoteDeadline) || spool_.stalled()) return false;
   transition_.reset();
   transition_told_ = false;
   return true;
