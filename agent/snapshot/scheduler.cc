@@ -38,10 +38,19 @@ std::string_view to_string(SnapshotReason reason) {
 }
 
 SnapshotScheduler::SnapshotScheduler(Options options, Timestamp now, std::optional<Timestamp> last_success)
-    : options_(std::move(options)), last_success_(last_success) {
+    : options_(std::move(options)), last_success_(last_success), latest_(now) {
   if (!options_.schedule) return;
   // A last success in the future is a clock that was set back: count from now.
   scheduled_ = scheduled_after(last_success ? std::min(*last_success, now) : now);
+}
+
+void SnapshotScheduler::clock_is(Timestamp now) {
+  const Duration back = latest_ - now;
+  latest_ = now;
+  if (back <= Duration(0)) return;
+  if (last_success_ && *last_success_ > now) last_success_ = now;
+  if (retry_at_) retry_at_ = *retry_at_ - back;  // the pause stays as long as it was
+  if (scheduled_) scheduled_ = std::min(*scheduled_, scheduled_after(now));
 }
 
 Timestamp SnapshotScheduler::scheduled_after(Timestamp t) const {

@@ -37,6 +37,9 @@ class SnapshotScheduler {
   /// Wanted at once, whatever the schedule says. Cuts the pause after a failure short, which was another branch's or had another cause;
   /// only a lost receiver does not where the failed one was for a lost receiver already.
   void request(SnapshotReason reason, bool full, Timestamp now);
+  /// Says what time it is, often. Where the clock went back, what was planned by the later time is planned anew: else nothing would begin
+  /// until that time comes again.
+  void clock_is(Timestamp now);
   /// What is to begin now, if anything. While one runs: nothing.
   std::optional<Due> due(Timestamp now) const;
   /// When to ask again: the moment of the next beginning; none while one runs or when nothing is planned.
@@ -58,6 +61,7 @@ class SnapshotScheduler {
 
   Options options_;
   std::optional<Timestamp> last_success_;
+  Timestamp latest_;                    ///< the time as last told
   std::optional<Timestamp> scheduled_;  ///< the next moment of the schedule
   std::optional<Due> wanted_;           ///< asked for, not begun
   std::optional<Due> current_;          ///< begun, or failed and to be tried again

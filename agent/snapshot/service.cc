@@ -155,6 +155,8 @@ void SnapshotService::State::loop() {
   std::unique_lock lock(mutex);
   while (!stopping) {
     const Timestamp now = clock.now();
+    scheduler->clock_is(now);
+    if (status.last_success && *status.last_success > now) status.last_success = now;  // or it would never be late
     if (auto due = scheduler->due(now)) {
       const std::uint64_t through = next_ticket - 1;
       scheduler->begun(now);

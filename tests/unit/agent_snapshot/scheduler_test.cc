@@ -150,6 +150,28 @@ TEST(SnapshotScheduler, KeepsWhatWasAskedForWhileOneRan) {
   EXPECT_EQ(due->reason, SnapshotReason::kCommand);
 }
 
+TEST(SnapshotScheduler, AClockSetForwardAndBackDoesNotPutTheNextOneOff) {
+  SnapshotScheduler s(nightly(), at("2026-11-23T12:00:00Z"), at("2026-11-23T01:45:00Z"));
+  s.clock_is(at("2031-05-05T01:30:00Z"));  // five years ahead, a snapshot is made by it
+  s.begun(at("2031-05-05T01:30:00Z"));
+  s.succeeded(at("2031-05-05T01:40:00Z"));
+  ASSERT_EQ(s.next(), at("2031-05-06T01:30:00Z"));
+  s.clock_is(at("2026-11-23T12:30:00Z"));
+  EXPECT_EQ(s.next(), at("2026-11-24T01:30:00Z"));
+  EXPECT_EQ(s.last_success(), at("2026-11-23T12:30:00Z"));
+}
+
+TEST(SnapshotScheduler, APauseIsAsLongAsItWasWhenTheClockIsSetBack) {
+  SnapshotScheduler s({}, at("2026-11-23T00:00:00Z"), std::nullopt);
+  s.clock_is(at("2027-11-23T00:00:00Z"));
+  s.request(SnapshotReason::kNewBranch, false, at("2027-11-23T00:00:00Z"));
+  s.begun(at("2027-11-23T00:00:00Z"));
+  s.failed(error(ErrorCode::kTemporary), at("2027-11-23T00:00:00Z"));
+  s.clock_is(at("2027-11-23T00:00:10Z"));
+  s.clock_is(at("2026-11-23T00:00:00Z"));
+  EXPECT_EQ(s.next(), at("2026-11-23T00:00:20Z"));
+}
+
 TEST(SnapshotScheduler, SurvivesAClockThatWasSetBack) {
   SnapshotScheduler s(nightly(), at("2026-11-23T12:00:00Z"), at("2030-01-01T00:00:00Z"));
   EXPECT_EQ(s.next(), at("2026-11-24T01:30:00Z"));
