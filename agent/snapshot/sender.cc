@@ -249,7 +249,7 @@ Result<std::vector<bool>> SnapshotSender::known(const std::vector<ChunkName>& na
 Status SnapshotSender::put(const OutgoingObject& object) {
   return with_retries(OnLimit::kFail, [&](const Connection& connection, int attempt) -> Status {
     // After a broken line: perhaps only the answer was lost.
-    bool arrived = attempt > 0 && !object.names.empty();
+    bool arrived = attempt > 0 && !object.names.empty() && !distrusted_;
     for (std::span<const ChunkName> left(object.names); arrived && !left.empty();) {
       const auto piece = left.first(std::min(left.size(), protocol::kMaxQueryNames));
       STELE_TRY(const std::vector<bool> known, ask(connection, piece));

@@ -36,6 +36,9 @@ class SnapshotSender final : public SnapshotTarget {
                  Connect connect = {});
   ~SnapshotSender() override;
 
+  /// The receiver is not believed about chunks (a full snapshot, or it lacked some at a commit): after a broken line everything that was
+  /// not answered is sent again. Before the first put().
+  void distrust() { distrusted_ = true; }
   /// Connects and introduces the agent; gives what the receiver holds of the database.
   Result<protocol::DatabaseState> database_state();
 
@@ -75,6 +78,7 @@ class SnapshotSender final : public SnapshotTarget {
   std::optional<Instant> failing_since_;
   Connection pending_;  ///< being introduced
   bool connected_before_ = false;
+  bool distrusted_ = false;
   std::atomic<bool> stopped_{false};
 };
 

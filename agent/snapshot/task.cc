@@ -109,6 +109,7 @@ Status SnapshotTask::connect_receivers(SnapshotReport& report) {
       if (cancelled_) return *cancelled_;
       senders_.push_back(std::make_unique<SnapshotSender>(context_, receiver, timing, progress_));
       sender = senders_.back().get();
+      if (options_.full || !options_.distrusted.empty()) sender->distrust();
     }
     auto state = sender->database_state();
     if (!state.ok()) {

@@ -91,6 +91,15 @@ TEST_F(SenderTest, DoesNotSendAPackAgainWhoseAnswerWasLost) {
   EXPECT_EQ(progress.sent_bytes, sent.bytes.size());
 }
 
+TEST_F(SenderTest, AFullSnapshotSendsAgainWhatTheReceiverSaysItHolds) {
+  make().distrust();
+  receiver.cut_before_stored = 1;
+  const OutgoingObject sent = pack(5);
+  for (const ChunkName& name : sent.names) receiver.claim(name);  // an older copy, perhaps a rotten one
+  ASSERT_TRUE(sender->put(sent).ok());
+  EXPECT_EQ(receiver.seen().packs, 1u) << "the line broke before it was stored, so it was sent again";
+}
+
 TEST_F(SenderTest, GoesOnWhenTheReceiverComesBack) {
   make();
   ASSERT_TRUE(sender->put(pack(1)).ok());
