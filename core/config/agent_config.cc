@@ -60,7 +60,7 @@ void read_spool(TableReader table, AgentConfig::Spool& out) {
   out.directory =
       table.path("directory", "/var/lib/stele/spool", "Where the spool is; best on another disk than the database.");
   out.max_bytes = table.bytes("max_bytes", "8GiB", 64 * kMiB, kAnySize, "Most disk space that the spool takes.");
-  out.file_bytes = table.bytes("file_bytes", "64MiB", kMiB, 4 * kGiB,
+  out.file_bytes = table.bytes("file_bytes", "64MiB", 4 * kMiB, kGiB,
                                "Size of one spool file; files are preallocated and recycled.");
   if (!table.describing() && out.max_bytes < 2 * out.file_bytes)
     table.fail("max_bytes", "expected at least two spool files (file_bytes)");
@@ -101,7 +101,7 @@ void read_policy(TableReader table, const AgentConfig::Spool& spool, std::size_t
 
 void read_log_stream(TableReader table, AgentConfig::LogStream& out) {
   out.frame_bytes =
-      table.bytes("frame_bytes", "256KiB", 8 * kKiB, kMiB, "A frame of change log leaves when it holds this much...");
+      table.bytes("frame_bytes", "256KiB", 8 * kKiB, 768 * kKiB, "A frame of change log leaves when it holds this much...");
   out.frame_delay = table.duration("frame_delay", "5ms", Duration(0), kSecond, "...or is this old.");
   out.object_bytes = table.bytes("object_bytes", "16MiB", kMiB, 16 * kMiB,
                                  "Raw log in one object: the unit of compression and of storage.");

@@ -125,7 +125,7 @@ ReceiverConfig read_receiver(TableReader root) {
   TableReader journal = root.table("journal", "Where frames land and are made durable.");
   out.journal.max_bytes = journal.bytes("max_bytes", "4GiB", 64 * kMiB, kAnySize,
                                         "Most disk space of the journal; half full, open runs are sealed early.");
-  out.journal.file_bytes = journal.bytes("file_bytes", "64MiB", kMiB, 4 * kGiB,
+  out.journal.file_bytes = journal.bytes("file_bytes", "64MiB", kMiB, kGiB,
                                          "Size of one journal file; files are preallocated and recycled.");
   if (!journal.describing() && out.journal.max_bytes < 4 * out.journal.file_bytes)
     journal.fail("max_bytes", "expected at least four journal files (file_bytes)");

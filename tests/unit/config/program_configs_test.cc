@@ -74,6 +74,9 @@ TEST(AgentConfig, RefusesContradictions) {
               HasSubstr("on_quorum_loss: expected \"hold\""));
   EXPECT_THAT(agent_error("[policy]\non_full = 'drop'\n"), HasSubstr("release"));
   EXPECT_THAT(agent_error("[spool]\nmax_bytes = '64MiB'\n"), HasSubstr("at least two spool files"));
+  EXPECT_THAT(agent_error("[spool]\nfile_bytes = '1MiB'\n"), HasSubstr("expected 4MiB to 1GiB"));
+  EXPECT_THAT(agent_error("[spool]\nfile_bytes = '2GiB'\n"), HasSubstr("expected 4MiB to 1GiB"));
+  EXPECT_THAT(agent_error("[log_stream]\nframe_bytes = '1MiB'\n"), HasSubstr("expected 8KiB to 768KiB"));
   EXPECT_THAT(agent_error("[log_stream]\nobject_bytes = '32MiB'\n"), HasSubstr("expected 1MiB to 16MiB, found 32MiB"));
   EXPECT_THAT(agent_error("[snapshot]\nmax_rate = '1kB/s'\n"), HasSubstr("PostgreSQL's limits"));
   EXPECT_THAT(agent_error("[snapshot]\nchunk_bytes = '100KiB'\n"), HasSubstr("multiple of 32KiB"));
@@ -155,6 +158,7 @@ TEST(ReceiverConfig, RefusesContradictions) {
   EXPECT_EQ(error(site), "");
   EXPECT_THAT(error(site + site), HasSubstr("listed twice"));
   EXPECT_THAT(error("[journal]\nmax_bytes = '128MiB'\n"), HasSubstr("at least four journal files"));
+  EXPECT_THAT(error("[journal]\nfile_bytes = '2GiB'\n"), HasSubstr("expected 1MiB to 1GiB"));
   EXPECT_THAT(error("[store]\njournal = 'elsewhere'\n"), HasSubstr("unknown key"));
 }
 
