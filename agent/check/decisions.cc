@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "core/config/values.h"
 
@@ -188,10 +189,15 @@ std::vector<Check> judge_primary(const DatabaseFacts& f, const config::AgentConf
   } else if (f.synchronous_standby_names.empty()) {
     out.push_back(fail("synchronous_standby_names", "empty: commits do not wait for the receivers, so the last ones can be lost (RPO is not 0)",
                        fmt::format("ALTER SYSTEM SET synchronous_standby_names = '{}', then SELECT pg_reload_conf()", config.postgres.application_name)));
-  } else if (!names_standby(f.synchronous_standby_names, config.postgres.application_name)) {
+  } else if (const StandbyRank rank = standby_rank(f.synchronous_standby_names, config.postgres.application_name); rank == StandbyRank::kNone) {
     out.push_back(fail("synchronous_standby_names",
                        fmt::format("\"{}\" does not contain the agent's name {}", f.synchronous_standby_names, config.postgres.application_name),
                        fmt::format("ALTER SYSTEM SET synchronous_standby_names = '{}', then SELECT pg_reload_conf()", config.postgres.application_name)));
+  } else if (rank == StandbyRank::kPerhaps) {
+    out.push_back(warn("synchronous_standby_names",
+                       fmt::format("\"{}\": a commit may wait for another standby instead of the agent, and is then not at the receivers (RPO is not 0)",
+                                   f.synchronous_standby_names),
+                       fmt::format("name the agent first, or wait for all: 'FIRST 2 ({}, ...)' or 'ANY n' of n", config.postgres.application_name)));
   } else {
     out.push_back(ok("synchronous_standby_names", f.synchronous_standby_names));
   }
@@ -304,22 +310,22 @@ std::vector<Check> judge(const CheckFacts& facts, const config::AgentConfig& con
   return out;
 }
 
-bool names_standby(std::string_view text, std::string_view name) {
-  // syncrep_gram.y: [FIRST|ANY] n ( list ), or a list; names compare without case (syncrep.c, pg_strcasecmp), * is every name.
-  if (const auto open = text.find('('); open != std::string_view::npos) {
-    const auto close = text.rfind(')');
-    if (close == std::string_view::npos || close < open) return false;
-    text = text.substr(open + 1, close - open - 1);
-  }
-  auto lower = [](std::string s) {
-    std::transform(s.begin(), s.end(), s.begin(), [](unsigned char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : static_cast<char>(c); });
-    return s;
-  };
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : static_cast<char>(c); });
+  return out;
+}
+
+/// The elements of a list of names, in lower case; names compare without case (syncrep.c, pg_strcasecmp).
+std::vector<std::string> standby_list(std::string_view text) {
+  std::vector<std::string> out;
   std::string element;
   bool quoted = false, was_quoted = false;
   for (std::size_t i = 0; i <= text.size(); ++i) {
     if (i == text.size() || (text[i] == ',' && !quoted)) {
-      if ((element == "*" && !was_quoted) || (!element.empty() && lower(element) == lower(std::string(name)))) return true;
+      out.push_back(element == "*" && was_quoted ? "" : lower(element));
       element.clear();
       was_quoted = false;
     } else if (text[i] == '"') {
@@ -330,7 +336,31 @@ bool names_standby(std::string_view text, std::string_view name) {
       element += text[i];
     }
   }
-  return false;
+  return out;
+}
+
+}  // namespace
+
+StandbyRank standby_rank(std::string_view text, std::string_view name) {
+  // syncrep_gram.y: [FIRST|ANY] n ( list ), or a list, which is FIRST 1.
+  bool any = false;
+  std::size_t wanted = 1;
+  if (const auto open = text.find('('); open != std::string_view::npos) {
+    const auto close = text.rfind(')');
+    if (close == std::string_view::npos || close < open) return StandbyRank::kNone;
+    const std::string method = lower(text.substr(0, open));
+    any = method.find("any") != std::string::npos;
+    if (const auto digit = method.find_first_of("0123456789"); digit != std::string::npos) {
+      wanted = static_cast<std::size_t>(std::strtoul(method.c_str() + digit, nullptr, 10));
+    }
+    text = text.substr(open + 1, close - open - 1);
+  }
+  const std::vector<std::string> list = standby_list(text);
+  const auto everybody = std::find(list.begin(), list.end(), "*");
+  const auto named = std::find(list.begin(), list.end(), lower(name));
+  if (name.empty() || (named == list.end() && everybody == list.end())) return StandbyRank::kNone;
+  if (any) return everybody == list.end() && wanted >= list.size() ? StandbyRank::kAlways : StandbyRank::kPerhaps;
+  return named < everybody && static_cast<std::size_t>(named - list.begin()) < wanted ? StandbyRank::kAlways : StandbyRank::kPerhaps;
 }
 
 int check_exit_code(const std::vector<Check>& checks) {

@@ -76,8 +76,13 @@ std::vector<Check> judge_host(const CheckedHost& host, const config::AgentConfig
 std::vector<Check> judge_primary(const DatabaseFacts& facts, const config::AgentConfig& config);
 std::vector<Check> judge_site(const CheckFacts& facts, const config::AgentConfig& config);
 
-/// Whether `name` is an element of synchronous_standby_names ("FIRST 2 (a, \"B\")", "ANY 1 (*)", "a, b"). Pure.
-bool names_standby(std::string_view synchronous_standby_names, std::string_view name);
+/// What synchronous_standby_names ("FIRST 2 (a, \"B\")", "ANY 1 (*)", "a, b") means for the standby `name`.
+enum class StandbyRank {
+  kNone,     ///< no commit waits for it
+  kPerhaps,  ///< a commit waits for it or for another in its place
+  kAlways,   ///< every synchronous commit waits for it
+};
+StandbyRank standby_rank(std::string_view synchronous_standby_names, std::string_view name);
 
 /// 0: nothing failed; 1: something did.
 int check_exit_code(const std::vector<Check>& checks);

@@ -186,14 +186,26 @@ TEST_F(CheckTest, SynchronousStandbyNamesMustContainTheAgent) {
   expect("synchronous_standby_names", CheckLevel::kOk);
 }
 
-TEST(NamesStandby, ReadsEveryForm) {
-  for (const char* text : {"stele", "a, stele", "FIRST 1 (a, stele)", "ANY 2 (\"stele\",b)", "2 (stele)", "*", "ANY 1 (*)", "STELE", "\"Stele\""}) {
-    EXPECT_TRUE(names_standby(text, "stele")) << text;
+TEST_F(CheckTest, AStandbyThatMayStandInForTheAgentIsWarnedOf) {
+  database().synchronous_standby_names = "ANY 1 (other, stele)";
+  expect("synchronous_standby_names", CheckLevel::kWarn, "FIRST 2 (stele, ...)");
+  database().synchronous_standby_names = "ANY 2 (other, stele)";
+  expect("synchronous_standby_names", CheckLevel::kOk);
+}
+
+TEST(StandbyRank, SaysWhetherEveryCommitWaitsForTheAgent) {
+  for (const char* text : {"stele", "stele, a", "FIRST 1 (stele, a)", "FIRST 2 (a, stele)", "2 (a, stele, *)", "ANY 2 (\"stele\",b)", "2 (stele)", "STELE",
+                           "\"Stele\"", "first 1 (stele)", "any 1 (stele)"}) {
+    EXPECT_EQ(standby_rank(text, "stele"), StandbyRank::kAlways) << text;
+  }
+  for (const char* text : {"a, stele", "FIRST 1 (a, stele)", "ANY 1 (other, stele)", "ANY 2 (a, b, stele)", "*", "ANY 1 (*)", "ANY 2 (stele, *)",
+                           "FIRST 1 (*, stele)"}) {
+    EXPECT_EQ(standby_rank(text, "stele"), StandbyRank::kPerhaps) << text;
   }
   for (const char* text : {"", "steles", "a,b", "FIRST 1 (a, b)", "\"ste,le\"", "\"*\"", "FIRST 1 (stele", "(", "\"ste\"\"le\""}) {
-    EXPECT_FALSE(names_standby(text, "stele")) << text;
+    EXPECT_EQ(standby_rank(text, "stele"), StandbyRank::kNone) << text;
   }
-  EXPECT_TRUE(names_standby("\"a,b\", c", "a,b"));
+  EXPECT_EQ(standby_rank("\"a,b\", c", "a,b"), StandbyRank::kAlways);
 }
 
 TEST_F(CheckTest, ClocksThatDiffer) {
