@@ -45,8 +45,9 @@ CheckedTls describe(const net::TlsFacts& facts, const config::AgentConfig& confi
   return out;
 }
 
-net::Task<Status> ask_receivers(std::vector<CheckedReceiver>& receivers, net::Runtime& runtime, std::shared_ptr<net::TlsContext> tls,
-                                protocol::InstanceId instance) {
+/// Greets, and asks for this database: a receiver that does not list it would refuse every frame.
+net::Task<Status> ask_receivers(const DatabaseName& database, std::vector<CheckedReceiver>& receivers, net::Runtime& runtime,
+                                std::shared_ptr<net::TlsContext> tls, protocol::InstanceId instance) {
   auto sessions = std::make_shared<net::SessionRegistry>();
   for (CheckedReceiver& receiver : receivers) {
     client::ConnectionOptions options;
@@ -62,6 +63,9 @@ net::Task<Status> ask_receivers(std::vector<CheckedReceiver>& receivers, net::Ru
     }
     receiver.software = (*opened)->greeting().software;
     receiver.protocol = (*opened)->greeting().version;
+    auto held = co_await (*opened)->call(protocol::MessageType::kQueryDatabase, protocol::encode_database(database), protocol::MessageType::kDatabaseState,
+                                         net::deadline_in(kQueryDeadline));
+    if (!held.ok()) receiver.error = held.error().in("ask for " + database.to_string());
     co_await (*opened)->shutdown();
   }
   co_return Status{};
@@ -84,7 +88,7 @@ void gather_network(const config::AgentConfig& config, RandomSource& random, Che
   out.tls = describe((*tls)->facts(out.now), config);
   net::Runtime runtime(1);
   const auto instance = random.draw<protocol::InstanceId>();
-  Status asked = runtime.run([&] { return ask_receivers(out.receivers, runtime, *tls, instance); }, [](int) {});
+  Status asked = runtime.run([&] { return ask_receivers(config.name, out.receivers, runtime, *tls, instance); }, [](int) {});
   if (asked.ok()) return;
   for (CheckedReceiver& receiver : out.receivers) {
     if (receiver.software.empty() && !receiver.error) receiver.error = asked.error();
