@@ -5,6 +5,8 @@
 namespace stele::agent {
 namespace {
 
+constexpr Duration kSetBack = std::chrono::minutes(10);
+
 /// A retry does not help until somebody acts.
 bool needs_a_person(ErrorCode code) {
   switch (code) {
@@ -49,8 +51,9 @@ void SnapshotScheduler::clock_is(Timestamp now) {
   latest_ = now;
   if (back <= Duration(0)) return;
   if (last_success_ && *last_success_ > now) last_success_ = now;
-  if (retry_at_) retry_at_ = *retry_at_ - back;  // the pause stays as long as it was
-  if (scheduled_) scheduled_ = std::min(*scheduled_, scheduled_after(now));
+  if (retry_at_) retry_at_ = *retry_at_ + -back;  // the pause stays as long as it was
+  // A clock that is only corrected does not make a moment come twice.
+  if (scheduled_ && back >= kSetBack) scheduled_ = std::min(*scheduled_, scheduled_after(now));
 }
 
 Timestamp SnapshotScheduler::scheduled_after(Timestamp t) const {
