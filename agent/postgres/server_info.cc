@@ -1,6 +1,9 @@
 #include "agent/postgres/server_info.h"
 
 #include <charconv>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
 
 namespace stele::agent {
 namespace {
@@ -106,28 +109,61 @@ Result<ClockDifference> measure_clock_difference(PgConnection& sql, Clock& clock
   return *best;
 }
 
+namespace {
+
+HostState ask_host(const ServerAddress& address, const ConnectOptions& options, Duration patience,
+                   const std::shared_ptr<Interrupt>& interrupt) {
+  HostState state{.address = address};
+  const Instant deadline = deadline_in(patience);
+  const auto ask = [&]() -> Status {
+    ConnectOptions wanted = options;
+    wanted.mode = ConnectionMode::kReplication;
+    STELE_TRY(PgConnection replication, PgConnection::connect(address, wanted, deadline, interrupt));
+    STELE_TRY(state.info, read_server_info(replication, deadline));
+    wanted.mode = ConnectionMode::kSql;
+    STELE_TRY(PgConnection sql, PgConnection::connect(address, wanted, deadline, interrupt));
+    STELE_TRY(state.in_recovery, is_in_recovery(sql, deadline));
+    return {};
+  };
+  if (Status asked = ask(); !asked.ok()) state.error = std::move(asked).error();
+  return state;
+}
+
+}  // namespace
+
 Result<std::vector<HostState>> survey_hosts(const std::vector<ServerAddress>& hosts, const ConnectOptions& options,
-                                            Duration per_host, std::shared_ptr<Interrupt> interrupt) {
+                                            Duration per_host, std::shared_ptr<Interrupt> interrupt,
+                                            Duration after_primary) {
+  STELE_TRY(std::shared_ptr<Interrupt> survey, Interrupt::create());
+  std::mutex mutex;
+  std::condition_variable wake;
   std::vector<HostState> out;
   for (const ServerAddress& address : hosts) {
-    const Instant deadline = deadline_in(per_host);
-    HostState state{.address = address};
-    const auto ask = [&]() -> Status {
-      ConnectOptions wanted = options;
-      wanted.mode = ConnectionMode::kReplication;
-      STELE_TRY(PgConnection replication, PgConnection::connect(address, wanted, deadline, interrupt));
-      STELE_TRY(state.info, read_server_info(replication, deadline));
-      wanted.mode = ConnectionMode::kSql;
-      STELE_TRY(PgConnection sql, PgConnection::connect(address, wanted, deadline, interrupt));
-      STELE_TRY(state.in_recovery, is_in_recovery(sql, deadline));
-      return {};
-    };
-    if (Status asked = ask(); !asked.ok()) {
-      if (asked.error().code == ErrorCode::kCancelled) return std::move(asked).error();
-      state.error = std::move(asked).error();
-    }
-    out.push_back(std::move(state));
+    out.push_back({.address = address, .error = Error{ErrorCode::kTimeout, "does not answer", ""}});
   }
+  std::size_t answered = 0;
+  std::optional<Instant> found;  // a primary
+  std::vector<std::thread> asking;
+  for (std::size_t i = 0; i < hosts.size(); ++i) {
+    asking.emplace_back([&, i] {
+      HostState state = ask_host(hosts[i], options, per_host, survey);
+      std::lock_guard lock(mutex);
+      ++answered;
+      if (!state.error && !state.in_recovery && !found) found = std::chrono::steady_clock::now();
+      if (!state.error || state.error->code != ErrorCode::kCancelled) out[i] = std::move(state);
+      wake.notify_one();
+    });
+  }
+  {
+    std::unique_lock lock(mutex);
+    const auto enough = [&] { return found && std::chrono::steady_clock::now() >= *found + after_primary; };
+    while (answered < hosts.size() && !interrupt->stopped() && !enough()) {
+      wake.wait_for(lock, std::chrono::milliseconds(20));
+    }
+  }
+  survey->stop();
+  for (std::thread& thread : asking) thread.join();
+  if (interrupt->stopped()) return Error{ErrorCode::kCancelled, "ask the hosts: stopped", ""};
   return out;
 }
 

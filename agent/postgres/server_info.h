@@ -50,10 +50,11 @@ struct HostState {
   bool in_recovery = false;
 };
 
-/// Asks every host, each with its own share of the time, one after the other; never fails because one host does.
-/// kCancelled after stop().
+/// Asks all hosts at once; never fails because one host does. Once a primary has answered the others have `after_primary`
+/// more, so that a dark standby does not keep commits waiting. kCancelled after stop().
 Result<std::vector<HostState>> survey_hosts(const std::vector<ServerAddress>& hosts, const ConnectOptions& options,
-                                            Duration per_host, std::shared_ptr<Interrupt> interrupt);
+                                            Duration per_host, std::shared_ptr<Interrupt> interrupt,
+                                            Duration after_primary = std::chrono::milliseconds(1500));
 
 /// The index of the primary. Pure. Two primaries: the higher timeline wins (the old one came back after a failover);
 /// equal timelines or different system identifiers: kAmbiguous. None: kTemporary that lists what each host said.

@@ -1,4 +1,8 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/postgres/base_backup.h"
 #include "agent/postgres/checks_sql.h"
@@ -21,7 +25,23 @@ TEST(Timelines, AStandbyThatIsPromotedEndsTheTimelineAtItsSwitchPoint) {
   auto second = split_hosts(standby.conninfo());
   ASSERT_TRUE(hosts.ok() && second.ok());
   hosts->push_back(second->at(0));
-  auto found = survey_hosts(*hosts, {}, seconds(5), new_interrupt());
+  auto found = survey_hosts(*hosts, {}, seconds(60), new_interrupt(), seconds(60));
+  // Another host takes connections and never says a word.
+  const int dark = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(at);
+  ASSERT_EQ(::bind(dark, reinterpret_cast<sockaddr*>(&at), size), 0);
+  ASSERT_EQ(::listen(dark, 8), 0);
+  ASSERT_EQ(::getsockname(dark, reinterpret_cast<sockaddr*>(&at), &size), 0);
+  auto third = split_hosts(fmt::format("host=127.0.0.1 port={} user=postgres dbname=postgres", ntohs(at.sin_port)));
+  ASSERT_OK(third);
+  auto without = survey_hosts({hosts->at(0), third->at(0)}, {}, std::chrono::hours(1), new_interrupt());
+  ::close(dark);
+  ASSERT_OK(without);
+  EXPECT_EQ(*choose_primary(*without), 0u);
+  EXPECT_TRUE((*without)[1].error) << "not waited for: there is a primary";
   ASSERT_OK(found);
   EXPECT_EQ(*choose_primary(*found), 0u);
   EXPECT_TRUE((*found)[1].in_recovery);
