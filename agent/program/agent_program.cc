@@ -39,6 +39,7 @@ std::string control_socket_path(const config::AgentConfig& config) { return (con
 
 AgentProgram::AgentProgram(config::AgentConfig config) : config_(std::move(config)), started_(clock_.now()), tick_(runtime_.io()) {}
 AgentProgram::~AgentProgram() {
+  disk_.join();
   if (spool_) spool_->close();  // its thread calls the log
 }
 
@@ -143,8 +144,10 @@ void AgentProgram::make_uplinks() {
     };
     callbacks.on_fork = [this](const std::string& name, const StreamId& stream) { return log_->on_receiver_fork(name, stream); };
     callbacks.on_rolled_back = [this](const std::string& name, const StreamId& stream, Position held, Position was) {
-      Status noted = log_->record_fact(format::FactKind::kRolledBack, stream, {held, was}, was - held, "receiver " + name);
-      if (!noted.ok()) log::log_error(noted.error());
+      asio::post(disk_, [this, name, stream, held, was] {
+        Status noted = log_->record_fact(format::FactKind::kRolledBack, stream, {held, was}, was - held, "receiver " + name);
+        if (!noted.ok()) log::log_error(noted.error());
+      });
       need_snapshot_for(name, stream, held, true);
     };
     callbacks.on_gap = [this](const std::string& name, const StreamId& stream, Position from) { need_snapshot_for(name, stream, from, false); };
@@ -171,7 +174,9 @@ void AgentProgram::make_uplinks() {
 
 /// Its snapshots may be gone too. What it still has is not sent again.
 void AgentProgram::need_snapshot_for(const std::string& receiver, const StreamId& stream, Position from, bool lost) {
-  if (log_->receiver_lacks(receiver, stream, from, lost)) snapshots_->request(SnapshotReason::kReceiverLost, false);
+  if (!log_->receiver_lacks(receiver, stream, from, lost)) return;
+  asio::post(disk_, [this] { log_->save_lacking(); });
+  snapshots_->request(SnapshotReason::kReceiverLost, false);
 }
 
 Status AgentProgram::make_snapshots() {
@@ -184,6 +189,7 @@ Status AgentProgram::make_snapshots() {
   callbacks.on_failure = [](const Error& error) { log::log_error(error.in("snapshot")); };
   callbacks.on_success = [this](const SnapshotReport& report) {
     for (const std::string& receiver : report.receivers) log_->snapshot_committed(receiver, report.stream, report.start, lacking_at_snapshot_);
+    if (!lacking_at_snapshot_.empty()) log_->save_lacking();
     log::info("snapshot committed", {{"snapshot", report.snapshot.short_hex()},
                                      {"start", report.start},
                                      {"stop", report.stop},
@@ -311,7 +317,12 @@ net::Task<void> AgentProgram::housekeeping() {
     }
     if (now >= next_marks) {
       next_marks = now + std::chrono::seconds(1);
-      save_marks();
+      if (!saving_marks_.exchange(true)) {
+        asio::post(disk_, [this] {
+          save_marks();
+          saving_marks_ = false;
+        });
+      }
     }
   }
 }
@@ -331,7 +342,7 @@ net::Task<void> AgentProgram::finish() {
     tick_.expires_after(std::chrono::milliseconds(20));
     co_await tick_.async_wait(asio::as_tuple(asio::use_awaitable));
   }
-  save_marks();
+  asio::post(disk_, [this] { save_marks(); });
   for (auto& uplink : uplinks_) uplink->stop();
   co_await control_->stop();
   if (http_) co_await http_->stop();

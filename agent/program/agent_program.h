@@ -76,6 +76,8 @@ class AgentProgram {
   std::shared_ptr<net::SessionRegistry> sessions_;
   AgentIdentity identity_;
   net::Runtime runtime_{1};  ///< one thread: what an uplink hands over to itself wakes no other
+  boost::asio::thread_pool disk_{1};  ///< what waits for a sync: acknowledgements and commits never wait behind it
+  std::atomic<bool> saving_marks_{false};
   boost::asio::thread_pool snapshot_network_{1};  ///< apart, so that encrypting a pack does not keep the log waiting
   std::shared_ptr<PageImages> page_images_;
   std::shared_ptr<SharedBandwidth> bandwidth_;
@@ -90,7 +92,7 @@ class AgentProgram {
   Timestamp started_;
   std::atomic<bool> stopping_{false};
   boost::asio::steady_timer tick_;
-  std::map<std::string, ReceiverMark> saved_marks_;
+  std::map<std::string, ReceiverMark> saved_marks_;  ///< the disk thread's
   std::map<std::string, LogStreamer::Lack> lacking_at_snapshot_;  ///< when the running snapshot began; its thread's
 };
 

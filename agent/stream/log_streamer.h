@@ -114,9 +114,11 @@ class LogStreamer {
     LackingLog log;
     std::uint64_t number = 0;  ///< which of them, in this process
   };
-  /// The receiver lacks log of the stream before `from`, or lost what it held. Durable, for a later start too. True: that is new.
+  /// The receiver lacks log of the stream before `from`, or lost what it held. True: that is new, save_lacking() makes it durable for a
+  /// later start.
   bool receiver_lacks(const std::string& receiver, const StreamId& stream, Position from, bool lost);
   std::map<std::string, Lack> lacking() const;
+  void save_lacking();  ///< waits for the disk
   /// A snapshot was committed at the receiver; `when_it_began` is what lacking() said when it began.
   void snapshot_committed(const std::string& receiver, const StreamId& stream, Position start, const std::map<std::string, Lack>& when_it_began);
   /// Puts a fact about the current stream into the ledger.
@@ -160,7 +162,6 @@ class LogStreamer {
   bool full_for_too_long();
   void release_slot();
   Status advance_released_slot();
-  void save_lacking();
   Status note_gap(const Error& why);
   void tell(const std::function<void(LogStatus&)>& change);
 

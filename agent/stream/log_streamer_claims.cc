@@ -117,7 +117,6 @@ bool LogStreamer::receiver_lacks(const std::string& receiver, const StreamId& st
     policy_.receiver_lacks(receiver, true, clock_.steady_now());
   }
   log::error("the receiver does not count for the quorum until a snapshot is committed there", {{"receiver", receiver}, {"from", from}});
-  save_lacking();
   return true;
 }
 
@@ -138,7 +137,6 @@ void LogStreamer::snapshot_committed(const std::string& receiver, const StreamId
     policy_.receiver_lacks(receiver, false, clock_.steady_now());
   }
   log::info("the receiver has a snapshot and the log behind it: it counts for the quorum again", {{"receiver", receiver}});
-  save_lacking();
   interrupt_->wake();
 }
 
