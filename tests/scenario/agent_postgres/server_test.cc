@@ -28,14 +28,14 @@ TEST(Timelines, AStandbyThatIsPromotedEndsTheTimelineAtItsSwitchPoint) {
   auto found = survey_hosts(*hosts, {}, seconds(60), new_interrupt(), seconds(60));
   // Another host takes connections and never says a word.
   const int dark = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in at{};
-  at.sin_family = AF_INET;
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(at);
-  ASSERT_EQ(::bind(dark, reinterpret_cast<sockaddr*>(&at), size), 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(::bind(dark, reinterpret_cast<sockaddr*>(&address), size), 0);
   ASSERT_EQ(::listen(dark, 8), 0);
-  ASSERT_EQ(::getsockname(dark, reinterpret_cast<sockaddr*>(&at), &size), 0);
-  auto third = split_hosts(fmt::format("host=127.0.0.1 port={} user=postgres dbname=postgres", ntohs(at.sin_port)));
+  ASSERT_EQ(::getsockname(dark, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  auto third = split_hosts(fmt::format("host=127.0.0.1 port={} user=postgres dbname=postgres", ntohs(address.sin_port)));
   ASSERT_OK(third);
   auto without = survey_hosts({hosts->at(0), third->at(0)}, {}, std::chrono::hours(1), new_interrupt());
   ::close(dark);
