@@ -151,8 +151,18 @@ Status Journal::activate_next() {
   };
   if (Status written = write_header(); !written.ok()) {
     ++abandoned_;
-    // No record is in it and no other file will name it, so it may be left on disk when removing fails too.
+    // Its header may survive, also the removal below, and says where the old file ended: nothing more may be written there, for nobody
+    // would look behind that end. No record is in the new file and no other one will name it, so it may be left on disk.
+    if (old) {
+      previous_file_ = old->header.sequence;
+      previous_end_ = old->end;
+      previous_abandoned_ = false;
+      std::lock_guard lock(mutex_);
+      current_.reset();
+      retire_released_locked();
+    }
     (void)fs_.unlink(next->path);
+    (void)fs_.sync_directory(options_.directory);
     return written.error().in("take a new journal file into use");
   }
 

@@ -161,9 +161,10 @@ Status Journal::recover(const JournalVisitor& visitor) {
     segment->size = file.size;
     segment->header = file.header;
     segment->end = scan->end;
-    segment->abandoned = file.abandoned;
+    segment->abandoned = file.abandoned || scan->unreadable;
     segment->damaged = scan->damage.has_value();
-    if (last) STELE_CHECK(rewrite_tail(*segment, scan->damage ? std::nullopt : held));
+    // Damage is known by a later batch, and that one proves what lies before; bytes that the disk does not give prove nothing.
+    if (last) STELE_CHECK(rewrite_tail(*segment, scan->damage && !scan->unreadable ? std::nullopt : held));
     if (held) STELE_CHECK(deliver(*held));
     if (scan->damage) STELE_CHECK(damage(*scan->damage));
     live_.push_back(segment);

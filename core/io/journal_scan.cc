@@ -19,6 +19,22 @@ std::optional<std::uint64_t> number_of(std::string_view name) {
   return number;
 }
 
+/// What the disk does not give now it may give when it is asked again; after some tries the bytes count as lost.
+Result<std::size_t> read_patiently(File& file, std::uint64_t offset, MutableByteView out) {
+  constexpr int kReads = 3;
+  auto n = file.read_at(offset, out);
+  for (int i = 1; i < kReads && !n.ok() && n.error().code == ErrorCode::kIo; ++i) n = file.read_at(offset, out);
+  return n;
+}
+
+/// The same for bytes that may be missing: `lost` is set when the disk does not give them, and nothing was read.
+Result<std::size_t> read_or_lose(File& file, std::uint64_t offset, MutableByteView out, bool& lost) {
+  auto n = read_patiently(file, offset, out);
+  if (n.ok() || n.error().code != ErrorCode::kIo) return n;
+  lost = true;
+  return std::size_t{0};
+}
+
 /// Takes the files out of `all` (in sequence order) that the newest one leads to.
 void build_chain(std::vector<JournalFile> all, const std::string& directory, JournalDirectory& out) {
   std::map<std::uint64_t, JournalFile*> by_sequence;
@@ -80,7 +96,10 @@ Result<std::optional<std::uint64_t>> find_later_batch(const JournalFile& file, s
   std::optional<std::uint64_t> end;
   Bytes buffer(1u << 20);
   while (from + kBatchHeaderBytes <= file.size) {
-    STELE_TRY(std::size_t n, file.file->read_at(from, buffer));
+    bool lost = false;
+    STELE_TRY(std::size_t n, read_or_lose(*file.file, from, buffer, lost));
+    // Whether a batch lies there nobody can tell.
+    if (lost) return std::optional<std::uint64_t>(file.size);
     if (n < kBatchHeaderBytes) break;
     for (std::size_t at = 0; at + kBatchHeaderBytes <= n; at += kJournalBlock) {
       auto header =
@@ -103,8 +122,13 @@ Result<JournalFileHeader> read_journal_header(File& file) {
   Error failure{ErrorCode::kDamaged, "journal file header: both copies are unreadable", ""};
   for (std::uint64_t offset : {std::uint64_t{0}, kJournalBlock}) {
     Bytes bytes(kJournalHeaderBytes);
-    STELE_TRY(std::size_t n, file.read_at(offset, bytes));
-    auto header = decode_journal_header(ByteView(bytes).first(n));
+    auto n = read_patiently(file, offset, bytes);
+    if (!n.ok()) {
+      // One copy is enough. Without any, nobody knows what the file is: to go on without it could mean to write behind its end.
+      if (n.error().code != ErrorCode::kIo || (offset != 0 && !best)) return n.error();
+      continue;
+    }
+    auto header = decode_journal_header(ByteView(bytes).first(*n));
     if (!header.ok()) {
       if (header.error().code == ErrorCode::kUnsupported) return header.error().in(file.path());
       failure = header.error();
@@ -158,14 +182,14 @@ Result<FileScan> scan_file(const JournalFile& file, const std::function<Status(S
   while (!file.synced_end || out.end < *file.synced_end) {
     const std::uint64_t offset = align_to_block(out.end);
     Bytes head(kBatchHeaderBytes);
-    STELE_TRY(std::size_t n, file.file->read_at(offset, head));
+    STELE_TRY(std::size_t n, read_or_lose(*file.file, offset, head, out.unreadable));
     auto header = decode_batch_header(ByteView(head).first(n), incarnation, offset);
     ScannedBatch batch;
     batch.offset = offset;
     bool complete = false;
     if (header && header->previous_end == out.end && offset + header->bytes <= file.size) {
       batch.bytes.resize(header->bytes);
-      STELE_TRY(std::size_t got, file.file->read_at(offset, batch.bytes));
+      STELE_TRY(std::size_t got, read_or_lose(*file.file, offset, batch.bytes, out.unreadable));
       batch.bytes.resize(got);
       complete = got == header->bytes && check_records(batch, *header, incarnation) == header->bytes;
     }
@@ -177,6 +201,7 @@ Result<FileScan> scan_file(const JournalFile& file, const std::function<Status(S
     }
 
     std::optional<std::uint64_t> lost_end = file.synced_end;
+    if (!lost_end && out.unreadable) lost_end = file.size;
     if (!lost_end) {
       STELE_TRY(lost_end, find_later_batch(file, offset + kJournalBlock));
       // A running writer may have finished this batch and the next since we looked; then it is readable now.
@@ -196,7 +221,8 @@ Result<FileScan> scan_file(const JournalFile& file, const std::function<Status(S
       STELE_CHECK(on_batch(std::move(batch)));
     }
     out.damage = JournalDamage{file.path, file.header.sequence, from, *lost_end,
-                               "a record that was acknowledged does not match its checksum"};
+                               out.unreadable ? "the disk does not give what lies there"
+                                              : "a record that was acknowledged does not match its checksum"};
     out.end = *lost_end;
     return out;
   }

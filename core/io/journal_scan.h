@@ -54,6 +54,7 @@ struct ScannedBatch {
 struct FileScan {
   std::uint64_t end = kJournalDataStart;  ///< behind the last byte that counts (with damage: that was written)
   std::optional<JournalDamage> damage;
+  bool unreadable = false;  ///< the damage is bytes that the disk does not give: the file is not to be used again
   bool torn = false;
 };
 

@@ -33,6 +33,7 @@ struct FaultFileSystem::Node {
   io::FileKind kind = io::FileKind::kFile;
   Bytes data, durable;                                      // of a file: what is visible, what survives
   std::set<std::uint64_t> dirty;                            // pages that a sync would store
+  std::set<std::uint64_t> bad;                              // sectors that cannot be read
   std::map<std::string, NodePtr> entries, durable_entries;  // of a directory
 };
 
@@ -70,6 +71,8 @@ class FaultFileSystem::MemoryFile final : public io::File {
     if (int error = step()) return system_error("read", path_, error);
     if (offset >= node_->data.size()) return std::size_t{0};
     std::size_t n = std::min<std::size_t>(out.size(), node_->data.size() - offset);
+    auto bad = node_->bad.lower_bound(offset / kSector);
+    if (n != 0 && bad != node_->bad.end() && *bad <= (offset + n - 1) / kSector) return system_error("read", path_, EIO);
     std::copy_n(node_->data.begin() + static_cast<std::ptrdiff_t>(offset), n, out.begin());
     return n;
   }
@@ -348,6 +351,15 @@ bool FaultFileSystem::flip(const std::string& path, std::uint64_t offset, std::u
   if (!node || offset >= node->data.size()) return false;
   node->data[offset] ^= mask;
   if (offset < node->durable.size()) node->durable[offset] ^= mask;
+  return true;
+}
+
+bool FaultFileSystem::set_unreadable(const std::string& path, std::uint64_t offset, bool on) {
+  std::lock_guard lock(mutex_);
+  NodePtr node = find_locked(path);
+  if (!node) return false;
+  if (on) node->bad.insert(offset / kSector);
+  else node->bad.erase(offset / kSector);
   return true;
 }
 

@@ -46,6 +46,8 @@ class FaultFileSystem final : public io::FileSystem {
 
   /// Flips bits of one byte, on disk and in the cache: rot. False when there is no such byte.
   bool flip(const std::string& path, std::uint64_t offset, std::uint8_t mask = 0x40);
+  /// A bad sector: reading the byte fails (EIO), also after a crash, until `on` is false. False when there is no such file.
+  bool set_unreadable(const std::string& path, std::uint64_t offset, bool on = true);
 
   Result<std::unique_ptr<io::File>> open(const std::string& path, io::OpenMode mode) override;
   Status make_directory(const std::string& path) override;

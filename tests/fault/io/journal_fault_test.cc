@@ -175,6 +175,84 @@ TEST_P(JournalFault, LosesNothingAcknowledgedWhateverOperationFails) {
 INSTANTIATE_TEST_SUITE_P(Errors, JournalFault, testing::Values(EIO, ENOSPC),
                          [](const auto& test) { return test.param == EIO ? "Io" : "NoSpace"; });
 
+// The header of a file that could not be taken into use may be on the disk, with the end of the file before.
+TEST(JournalFault, LosesNothingThatIsAppendedAfterAFileCouldNotBeTakenIntoUse) {
+  bool failed = true;
+  std::uint64_t step = 1;
+  for (; failed; ++step) {
+    for (Crash crash : {Crash::kDropUnsynced, Crash::kKeepSome}) {
+      SCOPED_TRACE(fmt::format("operation {} fails, crash {}", step, static_cast<int>(crash)));
+      Workload work(step);
+      Recovered nothing;
+      auto journal = work.open(nothing);
+      for (int i = 0; i < 3; ++i) ASSERT_TRUE(work.append(*journal, 1, 9000));
+      ASSERT_TRUE(journal->prepare_spare().ok());
+      work.fs.fail_operation(step, EIO);
+      failed = !work.append(*journal, 3, 9000) && work.fs.failure_happened();
+      work.fs.fail_operation(0, 0);
+      ASSERT_TRUE(work.append(*journal, 1, 20)) << "a batch that fits behind the others";
+      work.fs.crash(crash);
+      Recovered got;
+      journal.reset();
+      journal = work.open(got);
+      ASSERT_TRUE(journal != nullptr);
+      work.check(got);
+      if (HasFailure()) return;
+    }
+  }
+  EXPECT_GT(step, 4u);
+}
+
+TEST(JournalBadSector, CostsOnlyWhatLiesThereAndTheJournalOpens) {
+  for (std::uint64_t offset = kJournalDataStart; offset < kFile; offset += 2048) {
+    SCOPED_TRACE(offset);
+    Workload work(offset);
+    Recovered nothing;
+    auto journal = work.open(nothing);
+    for (int i = 0; i < 9; ++i) ASSERT_TRUE(work.append(*journal, 2, 6000));
+    ASSERT_GT(work.acknowledged.rbegin()->second.file, 1u);
+    journal.reset();
+    const std::string path = "/var/spool/" + journal_file_name(1);
+    ASSERT_TRUE(work.fs.set_unreadable(path, offset));
+    Recovered got;
+    journal = work.open(got);
+    ASSERT_TRUE(journal != nullptr);
+    // Files behind it are read, and what is lost is said.
+    ASSERT_FALSE(got.records.empty());
+    EXPECT_EQ(got.records.back(), work.submitted.rbegin()->second);
+    EXPECT_EQ(got.records.size() == work.acknowledged.size(), got.damages.empty());
+    for (const JournalDamage& damage : got.damages) {
+      EXPECT_LE(damage.from, offset + 512);
+      EXPECT_GT(damage.to, offset);
+    }
+    // Told and released, the file is not used again.
+    for (const JournalDamage& damage : got.damages) journal->release_damage(damage);
+    journal->release_through(got.ids.back());
+    if (!got.damages.empty()) {
+      for (int i = 0; i < 24; ++i) {
+        ASSERT_TRUE(work.append(*journal, 2, 6000));
+        journal->release_through(work.acknowledged.rbegin()->second);
+      }
+      EXPECT_FALSE(work.fs.exists(path).value());
+    }
+  }
+}
+
+TEST(JournalBadSector, InOneHeaderCopyCostsNothing) {
+  for (std::uint64_t copy : {std::uint64_t{0}, kJournalBlock}) {
+    Workload work(copy);
+    Recovered nothing;
+    auto journal = work.open(nothing);
+    ASSERT_TRUE(work.append(*journal, 2, 3000));
+    journal.reset();
+    ASSERT_TRUE(work.fs.set_unreadable("/var/spool/" + journal_file_name(1), copy));
+    Recovered got;
+    ASSERT_TRUE(work.open(got) != nullptr);
+    work.check(got);
+    EXPECT_EQ(got.records.size(), 2u);
+  }
+}
+
 // Rot anywhere in what was acknowledged is reported as damage, except in the last batch, where it cannot be told from a
 // torn tail.
 TEST(JournalRot, IsAlwaysReportedBeforeTheLastBatch) {
