@@ -30,6 +30,8 @@ SiteLimits read_limits(TableReader table) {
       static_cast<std::uint64_t>(table.integer("objects_per_day", 1'000'000, 1, kMany, "New objects in 24 hours."));
   out.epochs_per_day =
       static_cast<std::uint64_t>(table.integer("epochs_per_day", 100, 1, kMany, "New data keys in 24 hours."));
+  out.records_per_day = static_cast<std::uint64_t>(
+      table.integer("records_per_day", 10'000, 1, kMany, "New facts and branches in 24 hours, and as many records of operators."));
   out.open_objects =
       static_cast<int>(table.integer("open_objects", 64, 1, 100'000, "Objects being written at one time."));
   out.connections = static_cast<int>(table.integer("connections", 8, 1, 10'000, "Connections at one time."));

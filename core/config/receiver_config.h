@@ -23,6 +23,7 @@ struct SiteLimits {
   std::uint64_t stored_bytes = 0;
   std::uint64_t objects_per_day = 0;
   std::uint64_t epochs_per_day = 0;
+  std::uint64_t records_per_day = 0;  ///< of the agents, and as many of operators: they stay in memory
   int open_objects = 0;
   int connections = 0;
   std::uint64_t chunk_queries_per_second = 0;

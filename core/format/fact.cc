@@ -21,10 +21,6 @@ std::string_view fact_kind_name(FactKind kind) {
   return "unknown";
 }
 
-namespace {
-constexpr std::size_t kMaxNote = 512;
-}  // namespace
-
 Result<SignedRecord> Fact::sign(const crypto::SigningKey& key) const {
   return sign_body<Fact>(RecordKind::kFact, key, [&](ByteWriter& w) {
     write_database(w, database);
@@ -36,7 +32,7 @@ Result<SignedRecord> Fact::sign(const crypto::SigningKey& key) const {
     w.u64(end.value);
     w.raw(related.view());
     w.u64(value);
-    w.str16(one_line(note, kMaxNote));
+    w.str16(one_line(note, kMaxFactNote));
   });
 }
 
@@ -52,7 +48,7 @@ Result<Fact> Fact::read(const SignedRecord& record) {
     r.fixed(out.related);
     out.value = r.u64();
     out.note = r.str16();
-    if (out.note.size() > kMaxNote || !is_one_line(out.note) || out.end < out.begin) return Error{ErrorCode::kDamaged, "fact: a field is out of range", ""};
+    if (out.note.size() > kMaxFactNote || !is_one_line(out.note) || out.end < out.begin) return Error{ErrorCode::kDamaged, "fact: a field is out of range", ""};
     return {};
   });
 }

@@ -22,6 +22,8 @@ enum class FactKind : std::uint16_t {
   kDamage = 10,          ///< a receiver found stored bytes damaged or missing: [begin, end) of the stream where known
 };
 
+inline constexpr std::size_t kMaxFactNote = 512;
+
 std::string_view fact_kind_name(FactKind kind);
 
 /// A ledger entry: signed by the agent about its stream, or by a receiver about itself.
@@ -34,7 +36,7 @@ struct Fact {
   Position begin, end;
   StreamId related;
   std::uint64_t value = 0;   ///< a count, bytes or a timeline number, after the kind
-  std::string note;          ///< for people, without personal data; sign() makes it one line of at most 512 bytes
+  std::string note;          ///< for people, without personal data; sign() makes it one line of at most kMaxFactNote bytes
 
   Result<SignedRecord> sign(const crypto::SigningKey& key) const;
   static Result<Fact> read(const SignedRecord& record);

@@ -36,6 +36,8 @@ Result<Bytes> encode_run(const std::vector<Frame>& frames, ByteView epoch_record
 /// `bytes` may be only the front of the file, at least kRunHeadProbe of it or the whole. kDamaged, kUnsupported.
 Result<RunHead> parse_run_head(ByteView bytes);
 inline constexpr std::size_t kRunHeadProbe = 16 << 10;
+/// The largest epoch record that a run's head can carry.
+inline constexpr std::size_t kMaxRunEpochRecord = kRunHeadProbe - 1024;
 
 /// Calls `on_frame` for each frame of a whole run, having checked that they are the ones the head names. The chain is checked from
 /// the run's first frame on; for frame 0 from the start. The signature of the last frame is checked where `key` is given. Frames are given as

@@ -44,6 +44,11 @@ Status JournalWriter::submit(std::vector<OwnedRecord> records, Callback callback
   return {};
 }
 
+bool JournalWriter::has_room(std::size_t bytes) const {
+  std::lock_guard lock(mutex_);
+  return queued_bytes_ + bytes <= options_.max_queue_bytes;
+}
+
 std::size_t JournalWriter::queued_bytes() const {
   std::lock_guard lock(mutex_);
   return queued_bytes_;

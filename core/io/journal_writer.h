@@ -33,6 +33,9 @@ class JournalWriter {
   /// queue full, request larger than a batch; kCancelled: stopping) does not call it. Thread-safe.
   Status submit(std::vector<OwnedRecord> records, Callback callback);
 
+  /// False when a submit of so many bytes would find the queue full now: what it needs need not be prepared. Thread-safe.
+  bool has_room(std::size_t bytes) const;
+
   /// Writes one batch of what is queued and runs its callbacks, on the caller's thread; false when nothing was queued.
   /// Only without threads.
   bool run_once();

@@ -15,6 +15,7 @@ namespace {
 // First byte of a key (CATALOG.md).
 constexpr char kObject = 'o', kChunk = 'c', kRun = 'r', kSnapshot = 's', kRecord = 't';
 constexpr std::size_t kPlaceBytes = 40;
+constexpr std::size_t kChunksPerPage = 16'384;
 
 std::string object_key(std::string_view name) { return std::string(1, kObject).append(name); }
 
@@ -270,6 +271,44 @@ Status Catalog::remove_object(std::string_view name) {
   return values_->write(out);
 }
 
+Result<std::vector<ChunkName>> Catalog::forget_packs(const DatabaseName& database, const std::set<ObjectId>& packs) {
+  std::vector<ChunkName> lost;
+  const std::string prefix = scoped(kChunk, database);
+  std::string after = prefix;
+  for (bool more = true; more;) {
+    std::vector<Change> changes;
+    std::size_t seen = 0;
+    Status wrong;
+    STELE_CHECK(values_->scan(prefix, after, [&](std::string_view key, std::string_view value) {
+      after = key;
+      auto name = ChunkName::from(as_bytes(key.substr(prefix.size())));
+      if (!name.ok() || value.size() % kPlaceBytes != 0) {
+        wrong = wrong_entry("a chunk's places");
+        return false;
+      }
+      std::string kept;
+      for (std::size_t at = 0; at < value.size(); at += kPlaceBytes) {
+        const std::string_view place = value.substr(at, kPlaceBytes);
+        ObjectId pack;
+        ByteReader(as_bytes(place)).fixed(pack);
+        if (!packs.contains(pack)) kept += place;
+      }
+      if (kept.empty()) lost.push_back(*name);
+      if (kept.size() != value.size()) changes.push_back({Change::Kind::kPut, std::string(key), std::move(kept)});
+      return ++seen < kChunksPerPage;
+    }));
+    STELE_CHECK(std::move(wrong));
+    more = seen == kChunksPerPage;
+    if (!changes.empty()) STELE_CHECK(values_->write(changes));
+  }
+  return lost;
+}
+
+Result<bool> Catalog::has_object(std::string_view name) {
+  STELE_TRY(auto values, values_->get({object_key(name)}));
+  return values[0].has_value();
+}
+
 Result<std::vector<ObjectEntry>> Catalog::objects(std::string_view prefix, std::string_view after, std::size_t limit, bool& more) {
   std::vector<ObjectEntry> out;
   more = false;
@@ -296,7 +335,7 @@ Result<std::vector<bool>> Catalog::know_chunks(const DatabaseName& database, std
   for (const ChunkName& name : names) keys.push_back(chunk_key(database, name));
   STELE_TRY(auto values, values_->get(keys));
   std::vector<bool> out;
-  for (const auto& value : values) out.push_back(value.has_value());
+  for (const auto& value : values) out.push_back(value && !value->empty());
   return out;
 }
 
@@ -347,6 +386,26 @@ Result<std::vector<std::pair<std::string, Bytes>>> Catalog::records(const Databa
     return true;
   }));
   return out;
+}
+
+Status Catalog::check() {
+  Status wrong;
+  STELE_CHECK(values_->scan("", "", [&](std::string_view key, std::string_view value) {
+    switch (key.empty() ? '\0' : key[0]) {
+      case kRun:
+        if (auto run = decode_run_entry(value); !run.ok()) wrong = run.error();
+        break;
+      case kSnapshot:
+        if (auto snapshot = decode_snapshot_entry(value); !snapshot.ok()) wrong = snapshot.error();
+        break;
+      case kRecord:
+        if (!format::parse_record(as_bytes(value)).ok()) wrong = wrong_entry("a record");
+        break;
+      default: break;
+    }
+    return wrong.ok();
+  }));
+  return wrong;
 }
 
 Result<std::map<std::string, std::string>> Catalog::dump() {

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -63,11 +64,15 @@ class Catalog {
   /// The changes that add_object would make.
   static Result<std::vector<Change>> changes_of(std::string_view name, ByteView bytes, Timestamp received);
   Status write(const std::vector<Change>& changes) { return values_->write(changes); }
-  /// The object is not in the store any more: its entry goes, and what is inside with it (chunk places stay: lookups of the store fail).
+  /// The object is not in the store any more: its entry goes, and what is inside with it. Of packs, forget_packs() comes first.
   Status remove_object(std::string_view name);
+  /// No chunk lies in these packs any more. Gives the names, in order, that have no copy left now, those of earlier calls included. Looks at
+  /// every chunk of the database.
+  Result<std::vector<ChunkName>> forget_packs(const DatabaseName& database, const std::set<ObjectId>& packs);
 
   /// By name, larger than `after`, at most `limit`; `more` says whether there are others.
   Result<std::vector<ObjectEntry>> objects(std::string_view prefix, std::string_view after, std::size_t limit, bool& more);
+  Result<bool> has_object(std::string_view name);
   Result<std::vector<bool>> know_chunks(const DatabaseName& database, std::span<const ChunkName> names);
   /// All copies, without repetition. Empty: unknown.
   Result<std::vector<ChunkPlace>> chunk_places(const DatabaseName& database, const ChunkName& name);
@@ -75,6 +80,8 @@ class Catalog {
   Result<std::vector<SnapshotEntry>> snapshots(const DatabaseName& database);
   /// Stored bytes of every record (CATALOG.md, `t`) by object name.
   Result<std::vector<std::pair<std::string, Bytes>>> records(const DatabaseName& database);
+  /// Reads all of it; an error when something cannot be read.
+  Status check();
   /// Every key and value, for comparison.
   Result<std::map<std::string, std::string>> dump();
 

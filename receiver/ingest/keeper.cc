@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/base/text.h"
 #include "core/config/log.h"
 #include "core/format/object_names.h"
 
@@ -52,17 +53,22 @@ Status Keeper::may_store(Database& database, std::uint64_t bytes) const {
   return database.site.quota.may_store(bytes, database.site.stored.load());
 }
 
-Status Keeper::store_object(Database& database, const std::string& name, ByteView bytes) {
-  const Timestamp now = parts_.clock.now();
-  STELE_CHECK(may_store(database, bytes.size()));
-  {
-    std::lock_guard lock(database.site.mutex);
-    STELE_CHECK(database.site.quota.may_add_objects(1, now));
-  }
-  STELE_CHECK(parts_.store.put(name, bytes));
-  STELE_CHECK(parts_.catalog.add_object(name, bytes, now));
-  database.site.stored += bytes.size();
+Status Keeper::index(Database& database, const std::string& name, ByteView bytes) {
+  STELE_TRY(const bool known, parts_.catalog.has_object(name));
+  STELE_CHECK(parts_.catalog.add_object(name, bytes, parts_.clock.now()));
+  if (!known) database.site.stored += bytes.size();
   return {};
+}
+
+Status Keeper::store_object(Database& database, const std::string& name, ByteView bytes) {
+  STELE_CHECK(may_store(database, bytes.size()));
+  STELE_CHECK(parts_.store.put(name, bytes));
+  return index(database, name, bytes);
+}
+
+Status Keeper::may_add_object(Database& database) {
+  std::lock_guard lock(database.site.mutex);
+  return database.site.quota.may_add_objects(1, parts_.clock.now());
 }
 
 Result<Digest> Keeper::put_record(Database& database, ByteView bytes) {
@@ -76,13 +82,16 @@ Result<Digest> Keeper::put_record(Database& database, ByteView bytes) {
   const Digest id = record.id();
   // A branch is named by its stream: another record under that name must be refused by the store.
   if (verdict.known && record.kind != format::RecordKind::kBranch) return id;
-  if (!verdict.known && record.kind == format::RecordKind::kEpoch) {
-    std::lock_guard lock(database.site.mutex);
-    STELE_CHECK(database.site.quota.may_add_epoch(parts_.clock.now()));
-  }
   if (verdict.known) {
     STELE_CHECK(parts_.store.put(verdict.object_name, bytes));
     return id;
+  }
+  {
+    using format::RecordKind;
+    const bool by_agent = record.kind == RecordKind::kFact || record.kind == RecordKind::kBranch || record.kind == RecordKind::kEpoch;
+    std::lock_guard lock(database.site.mutex);
+    STELE_CHECK(database.site.quota.may_add_record(!by_agent, parts_.clock.now()));
+    if (record.kind == RecordKind::kEpoch) STELE_CHECK(database.site.quota.may_add_epoch(parts_.clock.now()));
   }
   STELE_CHECK(store_object(database, verdict.object_name, bytes));
   std::lock_guard lock(database.mutex);
@@ -189,28 +198,34 @@ Status Keeper::put_fact(const DatabaseName& database, format::Fact fact) {
   STELE_TRY(format::SignedRecord record, fact.sign(parts_.signer));
   const std::string name = format::fact_name(database, record.id());
   STELE_CHECK(parts_.store.put(name, record.bytes));
-  STELE_CHECK(parts_.catalog.add_object(name, record.bytes, fact.time));
   Database& d = database_of(database);
+  if (Status indexed = index(d, name, record.bytes); !indexed.ok()) {
+    log::log_error(indexed.error());
+    unindexed_.emplace_back(&d, name);
+  }
   std::lock_guard lock(d.mutex);
   return d.trust.add(record);
 }
 
-void Keeper::report_damage(const DatabaseName& database, const Error& error, const StreamId& stream, PositionRange range) {
+Status Keeper::report_damage(const DatabaseName& database, const Error& error, const StreamId& stream, PositionRange range) {
   ++damages_;
   log::log_error(error, {{"database", database}});
-  {
-    Database& d = database_of(database);
-    std::lock_guard lock(d.mutex);
-    d.metrics.damage.inc();
-    d.note(parts_.clock.now(), error.what);
-  }
   format::Fact fact;
   fact.kind = format::FactKind::kDamage;
   fact.stream = stream;
   fact.begin = range.begin;
   fact.end = range.end;
-  fact.note = fmt::format("{}: {}", options_.receiver, error.what).substr(0, 512);
-  if (Status kept = put_fact(database, std::move(fact)); !kept.ok()) log::log_error(kept.error().in("note the damage in the ledger"));
+  fact.note = one_line(fmt::format("{}: {}", options_.receiver, error.what), format::kMaxFactNote);
+  {
+    Database& d = database_of(database);
+    std::lock_guard lock(d.mutex);
+    d.metrics.damage.inc();
+    d.note(parts_.clock.now(), error.what);
+    if (d.trust.holds_fact(fact)) return {};  // an earlier start found the same
+  }
+  Status kept = put_fact(database, std::move(fact));
+  if (!kept.ok()) log::log_error(kept.error().in("note the damage in the ledger"));
+  return kept;
 }
 
 }  // namespace stele::receiver

@@ -3,6 +3,8 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <variant>
 
 #include "core/io/journal.h"
@@ -13,6 +15,8 @@
 
 namespace stele::receiver {
 
+inline constexpr std::size_t kMaxListBytes = 300 << 10;  ///< a chunk list
+
 struct KeeperOptions {
   std::string receiver;    ///< own name, for facts
   std::string store_root;
@@ -20,6 +24,8 @@ struct KeeperOptions {
   io::JournalWriter::Options writer;
   SealRules seal;
   std::uint64_t disk_reserve = 0;
+  /// For `reindex`: the names, sorted, that the catalog before knew. What of them is missing is told, and every snapshot is checked.
+  std::optional<std::vector<std::string>> expected;
   struct Site {
     config::SiteConfig config;
     std::vector<crypto::VerifyKey> authorities;
@@ -114,23 +120,43 @@ class Keeper {
 
  private:
   struct Found;  // a frame of the journal at start
+  /// An object that is missing from the store, or cannot be read there.
+  struct Problem {
+    std::string object;
+    Error error;
+    bool missing = false;
+  };
   Keeper(KeeperParts parts, KeeperOptions options) : parts_(parts), options_(std::move(options)) {}
-  Status reconcile();
-  Status index_missing(const store::ObjectInfo& object);
-  Status load(Database& database);
+  Result<std::vector<Problem>> reconcile();
+  Status index_missing(const store::ObjectInfo& object, std::vector<Problem>& problems);
+  Status tell(const std::vector<Problem>& problems);
+  Status mark_snapshots(Database& database, const std::vector<ChunkName>* lost);
+  Status load_records(Database& database, const std::set<std::string>& missing);
+  Status load_log(Database& database, const std::set<std::string>& missing);
   Status recover_journal();
   void take_recovered(std::vector<Found> found, std::vector<io::RecordId>& release);
   Database& database_of(const DatabaseName& name);
-  /// A fact that this receiver signs, as an object of the database.
+  /// A fact that this receiver signs, as an object of the database. At start, or with seal_mutex_ held.
   Status put_fact(const DatabaseName& database, format::Fact fact);
-  void report_damage(const DatabaseName& database, const Error& error, const StreamId& stream, PositionRange range);
+  /// Says it everywhere. After success it is durably in the ledger: only then may what it is about be released or forgotten. At start, or
+  /// with seal_mutex_ held.
+  Status report_damage(const DatabaseName& database, const Error& error, const StreamId& stream, PositionRange range);
   void landed(Database& database, const std::vector<format::Frame>& frames, const std::vector<std::uint32_t>& sizes, Timestamp received,
               const std::vector<io::RecordId>& ids);
   struct SealedRun;
-  Result<std::vector<SealedRun>> read_run(Database& database, const OpenRun& run);
-  Status store_runs(std::vector<SealedRun>& runs);
+  struct Sealing;
+  Status read_run(Database& database, Sealing& sealing);
+  Status set_aside(Database& database, Sealing& sealing, const std::vector<format::Frame>& frames, const Error& why);
+  Status settle(Database& database, Sealing& sealing, SealedRun& part);
+  Status store_runs(Database& database, std::vector<Sealing>& group);
+  Status report_lost(Database& database, const Sealing& sealing);
+  Status finish(Database& database, std::vector<Sealing>& group, std::uint32_t& count);
   Result<std::uint32_t> seal(Database& database, bool everything);
+  void index_again();
+  /// The object is durable in the store: the catalog learns it, and the site has more bytes when it did not know it.
+  Status index(Database& database, const std::string& name, ByteView bytes);
   Status store_object(Database& database, const std::string& name, ByteView bytes);
+  Status may_add_object(Database& database);
   void refresh_database(Database& database);
   void refresh_status(Database& database, Timestamp now);
   Status may_commit(Database& database, const format::SignedRecord& record, const format::ManifestReference& reference,
@@ -146,6 +172,7 @@ class Keeper {
   std::unique_ptr<io::Journal> journal_;
   std::unique_ptr<io::JournalWriter> writer_;
   std::mutex seal_mutex_;
+  std::vector<std::pair<Database*, std::string>> unindexed_;  ///< objects that the catalog could not take; under seal_mutex_
   std::function<void()> poke_;
   std::atomic<std::uint64_t> free_bytes_{0};
   std::atomic<std::uint64_t> damages_{0};

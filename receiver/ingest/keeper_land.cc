@@ -17,6 +17,8 @@ Result<IngestVerdict> Keeper::judge(Database& database, StreamIngest& ingest, fo
   if (begins) {
     std::lock_guard site(database.site.mutex);
     STELE_CHECK(database.site.quota.may_open_object(database.runs.open()));
+    // A new object of the log is at least one in the store.
+    if (!held.holds(frame.header().object, 0)) STELE_CHECK(database.site.quota.may_add_objects(1, parts_.clock.now()));
   }
   auto verdict = ingest.accept(std::move(frame), held);
   if (!verdict.ok()) {
@@ -33,6 +35,10 @@ Result<IngestVerdict> Keeper::judge(Database& database, StreamIngest& ingest, fo
 }
 
 Status Keeper::land(Database& database, std::uint64_t session, const std::vector<format::Frame>& frames, std::function<void(Status)> done) {
+  std::size_t bytes = 0;
+  for (const format::Frame& frame : frames) bytes += frame.encoded_size();
+  // Asked again every few milliseconds while it is full: nothing is copied for that.
+  if (!writer_->has_room(bytes)) return Error{ErrorCode::kLimit, "the journal's queue is full", "the disk is slower than what arrives"};
   const Timestamp received = parts_.clock.now();
   const Bytes head = format::encode_landed_head(received, database.name);
   std::vector<io::JournalWriter::OwnedRecord> records;
@@ -80,13 +86,16 @@ void Keeper::landed(Database& database, const std::vector<format::Frame>& frames
   std::uint64_t bytes = 0;
   {
     std::lock_guard lock(database.mutex);
+    bool fresh = false;  // a frame of this batch is new: what follows it belongs to its run, up to the signature
     for (std::size_t i = 0; i < frames.size(); ++i) {
       const format::FrameHeader& header = frames[i].header();
       StreamLedger& ledger = database.streams.try_emplace(header.stream, header.stream).first->second;
-      if (!ledger.add_frame(header, frames[i].head())) {
+      fresh = ledger.add_frame(header, frames[i].head()) || fresh;
+      if (!fresh) {
         journal_->release(ids[i]);  // two sessions sent it at the same time
         continue;
       }
+      fresh = frames[i].signature().empty();
       database.runs.add(header, {ids[i], header.number, sizes[i], !frames[i].signature().empty()}, received);
       due = due || header.last;
       bytes += sizes[i];

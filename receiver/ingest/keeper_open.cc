@@ -31,62 +31,27 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperParts parts, KeeperOptions op
   }
   STELE_TRY(const std::uint64_t free, parts.store.free_bytes());
   keeper->free_bytes_ = free;
-  STELE_CHECK(keeper->reconcile());
-  for (Database* database : keeper->databases()) STELE_CHECK(keeper->load(*database));
+  STELE_TRY(const std::vector<Problem> problems, keeper->reconcile());
+  std::set<std::string> missing;
+  for (const Problem& problem : problems) {
+    if (problem.missing) missing.insert(problem.object);
+  }
+  // The ledger comes first, so that what it says already is not said again at every start.
+  for (Database* database : keeper->databases()) STELE_CHECK(keeper->load_records(*database, missing));
+  STELE_CHECK(keeper->tell(problems));
+  for (Database* database : keeper->databases()) STELE_CHECK(keeper->load_log(*database, missing));
   STELE_CHECK(keeper->recover_journal());
   keeper->writer_ = std::make_unique<io::JournalWriter>(*keeper->journal_, keeper->options_.writer);
   keeper->refresh_gauges();
   return keeper;
 }
 
-Status Keeper::index_missing(const store::ObjectInfo& object) {
-  auto bytes = parts_.store.read_all(object.name, store::kMaxReadBytes);
-  Status added = bytes.ok() ? parts_.catalog.add_object(object.name, *bytes, parts_.clock.now()) : Status(bytes.error());
-  if (added.ok()) return {};
-  const ErrorCode code = added.error().code;
-  if (code != ErrorCode::kDamaged && code != ErrorCode::kUnsupported && code != ErrorCode::kForged) return added;
-  report_damage(*format::database_of(object.name), added.error().in(object.name), {}, {});
-  return {};
-}
-
-Status Keeper::reconcile() {
-  STELE_TRY(std::vector<store::ObjectInfo> stored, parts_.store.list(""));
-  std::vector<ObjectEntry> indexed;
-  bool more = true;
-  while (more) {
-    STELE_TRY(std::vector<ObjectEntry> page, parts_.catalog.objects("", indexed.empty() ? "" : indexed.back().name, 4096, more));
-    indexed.insert(indexed.end(), std::make_move_iterator(page.begin()), std::make_move_iterator(page.end()));
-  }
-  std::size_t added = 0, i = 0;
-  for (const store::ObjectInfo& object : stored) {
-    auto name = format::database_of(object.name);
-    if (!name) continue;  // not ours: left alone
-    database_of(*name).site.stored += object.size;
-    for (; i < indexed.size() && indexed[i].name < object.name; ++i) {
-      report_damage(*format::database_of(indexed[i].name), Error{ErrorCode::kDamaged, indexed[i].name + ": the object is missing from the store", ""}, {}, {});
-      STELE_CHECK(parts_.catalog.remove_object(indexed[i].name));
-    }
-    if (i < indexed.size() && indexed[i].name == object.name) {
-      ++i;
-      continue;
-    }
-    STELE_CHECK(index_missing(object));
-    ++added;
-  }
-  for (; i < indexed.size(); ++i) {
-    report_damage(*format::database_of(indexed[i].name), Error{ErrorCode::kDamaged, indexed[i].name + ": the object is missing from the store", ""}, {}, {});
-    STELE_CHECK(parts_.catalog.remove_object(indexed[i].name));
-  }
-  if (added != 0) log::info("objects of the store were added to the catalog", {{"objects", added}, {"stored", stored.size()}});
-  return {};
-}
-
-Status Keeper::load(Database& database) {
+Status Keeper::load_records(Database& database, const std::set<std::string>& missing) {
   STELE_TRY(auto records, parts_.catalog.records(database.name));
-  STELE_TRY(auto snapshots, parts_.catalog.snapshots(database.name));
   STELE_TRY(Fence fence, load_fence(parts_.fs, options_.store_root, database.name));
   std::vector<format::SignedRecord> parsed;
   for (auto& [name, bytes] : records) {
+    if (missing.contains(name)) continue;
     auto record = format::parse_record(bytes);
     if (!record.ok()) return record.error().in(name);
     parsed.push_back(std::move(*record));
@@ -112,10 +77,20 @@ Status Keeper::load(Database& database) {
     }
   }
   database.fence = std::move(fence);
+  return {};
+}
+
+/// What is missing from the store but could not be noted in the ledger is still in the catalog, and counts for nothing.
+Status Keeper::load_log(Database& database, const std::set<std::string>& missing) {
+  STELE_TRY(auto snapshots, parts_.catalog.snapshots(database.name));
+  std::erase_if(snapshots, [&](const SnapshotEntry& s) { return missing.contains(s.name); });
+  std::lock_guard lock(database.mutex);
   database.snapshots = snapshots.size();
   if (!snapshots.empty()) database.latest = snapshots.back();
   return parts_.catalog.visit_runs(database.name, [&](const RunEntry& run) {
-    database.streams.try_emplace(run.name.stream, run.name.stream).first->second.add_run(run.name.range, run.join_start, run.last, run.head);
+    if (!missing.empty() && missing.contains(format::run_name(database.name, run.name))) return;
+    StreamLedger& ledger = database.streams.try_emplace(run.name.stream, run.name.stream).first->second;
+    ledger.add_run(run.name.range, run.join_start, run.name.first, run.last, run.head);
   });
 }
 
@@ -123,13 +98,13 @@ Status Keeper::recover_journal() {
   std::vector<Found> found;
   std::vector<io::JournalDamage> damages;
   std::vector<io::RecordId> release;
-  std::vector<Error> unreadable;
+  std::vector<std::pair<io::RecordId, Error>> unreadable;
   io::JournalVisitor visitor;
   visitor.on_record = [&](io::RecordId id, ByteView payload) -> Status {
     auto landed = format::parse_landed_frame(payload);
     auto frame = landed.ok() ? format::parse_frame(landed->frame) : Result<format::Frame>(landed.error());
     if (!frame.ok()) {
-      unreadable.push_back(frame.error().in(fmt::format("journal record at {} of file {}", id.offset, id.file)));
+      unreadable.emplace_back(id, frame.error().in(fmt::format("journal record at {} of file {}", id.offset, id.file)));
       return {};
     }
     found.push_back({id, landed->received, landed->database, frame->header(), frame->head(), to_bytes(frame->signature()),
@@ -143,13 +118,17 @@ Status Keeper::recover_journal() {
   STELE_TRY(journal_, io::Journal::open(parts_.fs, parts_.random, options_.journal, visitor));
   const std::size_t frames = found.size();
   take_recovered(std::move(found), release);
-  // Nobody can tell whose bytes were lost: every database that lives here is told.
-  for (const Error& error : unreadable) {
-    for (Database* database : databases()) report_damage(database->name, error, {}, {});
+  // Nobody can tell whose bytes were lost: every database that lives here is told. What could not be told stays for the next start.
+  auto tell_all = [&](const Error& error) {
+    bool told = true;
+    for (Database* database : databases()) told = report_damage(database->name, error, {}, {}).ok() && told;
+    return told;
+  };
+  for (const auto& [id, error] : unreadable) {
+    if (tell_all(error)) release.push_back(id);
   }
   for (const io::JournalDamage& damage : damages) {
-    for (Database* database : databases()) report_damage(database->name, damage.error(), {}, {});
-    journal_->release_damage(damage);
+    if (tell_all(damage.error())) journal_->release_damage(damage);
   }
   for (io::RecordId id : release) journal_->release(id);
   if (frames != 0) log::info("the journal was recovered", {{"frames", frames}, {"in_runs_already", release.size()}, {"damages", damages.size()}});
@@ -157,38 +136,37 @@ Status Keeper::recover_journal() {
 }
 
 void Keeper::take_recovered(std::vector<Found> found, std::vector<io::RecordId>& release) {
-  struct Object {
-    std::vector<Found> waiting;  // verified with the next signed frame
-    std::optional<ObjectProgress> last;
-  };
-  std::map<ObjectId, Object> objects;
+  // Frames of one object, from one that is in no run on: verified with the next signed one.
+  std::map<std::pair<StreamId, ObjectId>, std::vector<Found>> unsigned_frames;
   for (Found& f : found) {
     Database& database = database_of(f.database);
     std::unique_lock lock(database.mutex);
     StreamLedger& ledger = database.streams.try_emplace(f.header.stream, f.header.stream).first->second;
-    const ObjectProgress* held = ledger.object(f.header.object);
-    if (held != nullptr && f.header.number <= held->last.number) {
+    std::vector<Found>& waiting = unsigned_frames[{f.header.stream, f.header.object}];
+    const bool again = !waiting.empty() && f.header.number >= waiting.front().header.number && f.header.number <= waiting.back().header.number;
+    if (again || (waiting.empty() && ledger.holds(f.header.object, f.header.number))) {
       release.push_back(f.id);
       continue;
     }
-    Object& object = objects[f.header.object];
-    if (object.last && f.header.number <= object.last->last.number) {
-      release.push_back(f.id);  // the agent sent it twice
-      continue;
-    }
-    const ObjectProgress* before = object.last ? &*object.last : held;
-    const bool follows = before == nullptr ? f.header.number == 0 : f.header.number == before->last.number + 1 && f.header.previous == before->head;
-    if (!follows) {
+    const ObjectProgress* held = ledger.before(f.header.object, f.header.number);
+    const bool first = waiting.empty() && f.header.number == 0;
+    const bool follows_held = waiting.empty() && held != nullptr && f.header.number == held->last.number + 1 && f.header.previous == held->head;
+    const bool follows_waiting =
+        !waiting.empty() && f.header.number == waiting.back().header.number + 1 && f.header.previous == waiting.back().head;
+    if (!first && !follows_held && !follows_waiting) {
       const Error error{ErrorCode::kDamaged, fmt::format("journal: frame {} of object {} at {} does not follow what is held of it: frames are lost",
                                                          f.header.number, f.header.object.short_hex(), f.header.start.to_string()), ""};
-      const PositionRange lost{before == nullptr ? f.header.start : before->last.end, f.header.start};
+      const Position from = held != nullptr ? held->last.end : waiting.empty() ? f.header.start : waiting.front().header.start;
+      const PositionRange lost{std::min(from, f.header.start), f.header.start};
+      // Without the signature that covers them they are nothing that was acknowledged.
+      for (const Found& w : waiting) release.push_back(w.id);
+      waiting.clear();
       lock.unlock();
-      report_damage(f.database, error, f.header.stream, lost);
+      (void)report_damage(f.database, error, f.header.stream, lost);  // nothing is released for it
       lock.lock();
     }
-    object.last = ObjectProgress{f.header, f.head};
-    object.waiting.push_back(std::move(f));
-    const Found& newest = object.waiting.back();
+    waiting.push_back(std::move(f));
+    const Found& newest = waiting.back();
     if (newest.signature.empty()) continue;
     if (auto key = database.trust.key_for_stored(newest.header.epoch); key.ok()) {
       // The chain above ties the frames to this one; its signature is checked once more, as if it came from the line.
@@ -197,24 +175,23 @@ void Keeper::take_recovered(std::vector<Found> found, std::vector<io::RecordId>&
       format::Frame signed_frame(newest.header, format::encode_frame_header(newest.header), {});
       signed_frame.set_signature(newest.signature);
       if (Status verified = chain.verify(signed_frame, **key); !verified.ok()) {
-        const DatabaseName name = newest.database;
-        const Error error = verified.error().in("journal");
-        const StreamId stream = newest.header.stream;
-        object.waiting.clear();
+        const std::vector<Found> refused = std::exchange(waiting, {});
         lock.unlock();
-        report_damage(name, error, stream, {});
+        const PositionRange range{refused.front().header.start, refused.back().header.end};
+        if (!report_damage(refused.back().database, verified.error().in("journal"), refused.back().header.stream, range).ok()) continue;
+        for (const Found& w : refused) release.push_back(w.id);
         continue;
       }
     }
-    for (const Found& w : object.waiting) {
+    for (const Found& w : waiting) {
       ledger.add_frame(w.header, w.head);
       database.runs.add(w.header, {w.id, w.header.number, w.size, !w.signature.empty()}, w.received);
     }
-    object.waiting.clear();
+    waiting.clear();
   }
   // Behind the last signed frame nothing was acknowledged.
-  for (const auto& [id, object] : objects) {
-    for (const Found& w : object.waiting) release.push_back(w.id);
+  for (const auto& [id, waiting] : unsigned_frames) {
+    for (const Found& w : waiting) release.push_back(w.id);
   }
 }
 

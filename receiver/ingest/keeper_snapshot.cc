@@ -8,7 +8,6 @@
 namespace stele::receiver {
 
 namespace {
-constexpr std::size_t kMaxListBytes = 300 << 10;
 constexpr std::size_t kMaxMissingNames = 1024;
 }  // namespace
 
@@ -37,10 +36,7 @@ std::vector<Result<Digest>> Keeper::put_packs(std::vector<std::pair<Database*, B
       if (epoch_key != key) return Error{ErrorCode::kUnauthorised, fmt::format("pack {}: its epoch belongs to an older enrolment", head.pack.short_hex()), ""};
     }
     STELE_CHECK(may_store(database, bytes.size()));
-    {
-      std::lock_guard lock(database.site.mutex);
-      STELE_CHECK(database.site.quota.may_add_objects(1, parts_.clock.now()));
-    }
+    STELE_CHECK(may_add_object(database));
     const std::string name = format::pack_name(database.name, head.pack);
     STELE_TRY(auto object, parts_.store.stage(name));
     STELE_CHECK(object->append(bytes));
@@ -55,12 +51,11 @@ std::vector<Result<Digest>> Keeper::put_packs(std::vector<std::pair<Database*, B
     const ByteView bytes = packs[pack.index].second;
     // After a failure of the whole barrier each is tried alone, so that one bad pack does not stop the others.
     Status kept = committed.ok() ? Status{} : parts_.store.put(pack.name, bytes);
-    if (kept.ok()) kept = parts_.catalog.add_object(pack.name, bytes, parts_.clock.now());
+    if (kept.ok()) kept = index(database, pack.name, bytes);
     if (!kept.ok()) {
       out[pack.index] = kept.error();
       continue;
     }
-    database.site.stored += bytes.size();
     database.metrics.packs.inc();
     database.metrics.pack_bytes.inc(static_cast<double>(bytes.size()));
     database.metrics.chunks.inc(static_cast<double>(pack.chunks));
@@ -71,7 +66,12 @@ std::vector<Result<Digest>> Keeper::put_packs(std::vector<std::pair<Database*, B
 Result<Digest> Keeper::put_list(Database& database, ByteView bytes) {
   STELE_TRY([[maybe_unused]] format::ChunkList list, format::ChunkList::decode(bytes));
   const Digest digest = crypto::hash(crypto::default_suite(), bytes);
-  STELE_CHECK(store_object(database, format::list_name(database.name, digest), bytes));
+  const std::string name = format::list_name(database.name, digest);
+  // Every snapshot sends all of its lists: those of an earlier one cost nothing.
+  STELE_TRY(const bool known, parts_.catalog.has_object(name));
+  if (known) return digest;
+  STELE_CHECK(may_add_object(database));
+  STELE_CHECK(store_object(database, name, bytes));
   return digest;
 }
 
@@ -141,6 +141,7 @@ Result<std::variant<Digest, protocol::MissingChunks>> Keeper::commit_snapshot(Da
   std::lock_guard change(database.change);
   STELE_CHECK(may_commit(database, record, m, instance));
   const std::string name = format::manifest_name(database.name, m.finished, m.snapshot);
+  STELE_CHECK(may_add_object(database));
   STELE_CHECK(store_object(database, name, bytes));
   STELE_TRY(auto snapshots, parts_.catalog.snapshots(database.name));
   std::lock_guard lock(database.mutex);

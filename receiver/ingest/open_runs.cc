@@ -3,7 +3,7 @@
 namespace stele::receiver {
 
 void OpenRuns::add(const format::FrameHeader& header, LandedRef ref, Timestamp received) {
-  auto [it, fresh] = open_.try_emplace(header.object);
+  auto [it, fresh] = open_.try_emplace({header.stream, header.object});
   if (!fresh && it->second.frames.back().number + 1 != header.number) {
     ready_.push_back(std::move(it->second));
     it->second = OpenRun{};
@@ -14,8 +14,10 @@ void OpenRuns::add(const format::FrameHeader& header, LandedRef ref, Timestamp r
     run.stream = header.stream;
     run.object = header.object;
     run.epoch = header.epoch;
+    run.range.begin = header.start;
     run.first_received = received;
   }
+  run.range.end = header.end;
   run.bytes += ref.size;
   bytes_ += ref.size;
   run.last_received = received;
@@ -24,7 +26,8 @@ void OpenRuns::add(const format::FrameHeader& header, LandedRef ref, Timestamp r
 }
 
 bool OpenRuns::is_due(const OpenRun& run, Timestamp now, const SealRules& rules) const {
-  return run.finished || run.bytes >= rules.max_run_bytes || now - run.first_received >= rules.after;
+  // A clock that was set back must not keep a run open for as long as it went back.
+  return run.finished || run.bytes >= rules.max_run_bytes || now - run.first_received >= rules.after || now < run.first_received;
 }
 
 std::vector<OpenRun> OpenRuns::take(Timestamp now, const SealRules& rules, bool everything) {

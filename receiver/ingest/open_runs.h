@@ -23,10 +23,12 @@ struct OpenRun {
   StreamId stream;
   ObjectId object;
   EpochId epoch;
+  PositionRange range;
   std::vector<LandedRef> frames;
   std::uint64_t bytes = 0;
   Timestamp first_received, last_received;
   bool finished = false;  ///< the object's last frame is here
+  int attempts = 0;       ///< to seal it, which failed because of what it is made of
 };
 
 struct SealRules {
@@ -54,7 +56,7 @@ class OpenRuns {
 
  private:
   bool is_due(const OpenRun& run, Timestamp now, const SealRules& rules) const;
-  std::map<ObjectId, OpenRun> open_;
+  std::map<std::pair<StreamId, ObjectId>, OpenRun> open_;
   std::vector<OpenRun> ready_;  ///< closed by a hole or given back
   std::size_t sealing_ = 0;
   std::uint64_t bytes_ = 0;

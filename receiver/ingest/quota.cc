@@ -42,6 +42,11 @@ Status SiteQuota::may_add_epoch(Timestamp now) {
   return {};
 }
 
+Status SiteQuota::may_add_record(bool by_operator, Timestamp now) {
+  if (!(by_operator ? operator_records_ : agent_records_).take(1, limits_.records_per_day, now)) return over("records_per_day", limits_.records_per_day);
+  return {};
+}
+
 Status SiteQuota::may_ask(std::uint64_t names, Instant now) {
   if (queries_.delay(names, now).count() > 0) return over("chunk_queries_per_second", limits_.chunk_queries_per_second);
   queries_.take(names, now);

@@ -17,6 +17,8 @@ class SiteQuota {
   Status may_store(std::uint64_t bytes, std::uint64_t stored) const;
   Status may_add_objects(std::uint64_t count, Timestamp now);
   Status may_add_epoch(Timestamp now);
+  /// Records are held in memory. What operators append does not use up what the site's agents need.
+  Status may_add_record(bool by_operator, Timestamp now);
   Status may_ask(std::uint64_t names, Instant now);
   Status may_connect();
   void disconnected() { --connections_; }
@@ -35,7 +37,7 @@ class SiteQuota {
   Error over(std::string_view key, std::uint64_t limit) const;
   std::string site_;
   config::SiteLimits limits_;
-  PerDay objects_, epochs_;
+  PerDay objects_, epochs_, agent_records_, operator_records_;
   net::TokenBucket bytes_, queries_;
   int connections_ = 0;
 };

@@ -20,6 +20,18 @@ void RangeSet::add(PositionRange range) {
   ranges_.emplace(range.begin, range.end);
 }
 
+void RangeSet::remove(PositionRange range) {
+  if (range.empty()) return;
+  auto at = ranges_.upper_bound(range.begin);
+  if (at != ranges_.begin() && std::prev(at)->second > range.begin) --at;
+  while (at != ranges_.end() && at->first < range.end) {
+    const auto [begin, end] = *at;
+    at = ranges_.erase(at);
+    if (begin < range.begin) ranges_.emplace(begin, range.begin);
+    if (end > range.end) ranges_.emplace(range.end, end);
+  }
+}
+
 bool RangeSet::covers(PositionRange range) const {
   auto next = ranges_.upper_bound(range.begin);
   if (next == ranges_.begin()) return false;

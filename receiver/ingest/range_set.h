@@ -12,6 +12,7 @@ class RangeSet {
  public:
   /// An empty range changes nothing.
   void add(PositionRange range);
+  void remove(PositionRange range);
   /// True when one merged range holds all of it. An empty range is covered when its position lies in or at the end of a range.
   bool covers(PositionRange range) const;
   /// Where the merged range that ends at `end` begins; `end` itself when there is none.

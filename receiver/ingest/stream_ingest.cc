@@ -22,7 +22,7 @@ Status StreamIngest::begin_object(const format::Frame& frame, const StreamLedger
   if (unsigned_bytes_ != 0) return refused(ErrorCode::kProtocol, h, "a new object while frames of the one before are unsigned");
   chain_.emplace();
   if (h.number != 0) {
-    const ObjectProgress* progress = held.object(h.object);
+    const ObjectProgress* progress = held.before(h.object, h.number);
     if (progress == nullptr || progress->last.number + 1 != h.number) {
       return refused(ErrorCode::kProtocol, h, "the object's frames before it are not held", "send the object from its frame 0");
     }
@@ -39,9 +39,10 @@ Status StreamIngest::check_held(const format::Frame& frame, const StreamLedger& 
   const format::FrameHeader& h = frame.header();
   is_held = false;
   if (auto tag = held.tag_at(h.end); tag && *tag != h.join) return forked(h, h.end);
-  const ObjectProgress* progress = held.object(h.object);
-  if (progress == nullptr || h.number > progress->last.number) return {};
-  if (h.number == progress->last.number && frame.head() != progress->head) return refused(ErrorCode::kDamaged, h, "differs from the one that is held");
+  if (!held.holds(h.object, h.number)) return {};
+  // Of a row of held frames the last one is remembered: its head stands for all of them.
+  const ObjectProgress* known = held.before(h.object, std::uint64_t{h.number} + 1);
+  if (known != nullptr && known->last.number == h.number && frame.head() != known->head) return refused(ErrorCode::kDamaged, h, "differs from the one that is held");
   is_held = true;
   return {};
 }
@@ -70,7 +71,8 @@ Result<IngestVerdict> StreamIngest::accept(format::Frame frame, const StreamLedg
     STELE_CHECK(chain_->verify(frame, *key));
     verdict.ack = protocol::Ack{h.object, h.number, h.end, frame.head()};
   }
-  if (!is_held) pending_.push_back(std::move(frame));
+  // What follows a new frame is stored with it up to the signature, held or not: a run ends at a signed frame.
+  if (!is_held || !pending_.empty()) pending_.push_back(std::move(frame));
   if (is_signed) {
     verdict.store = std::move(pending_);
     pending_.clear();

@@ -7,6 +7,7 @@
 #include "core/crypto/suite.h"
 #include "core/format/object_names.h"
 #include "core/format/resealed.h"
+#include "core/format/run.h"
 
 namespace stele::receiver {
 
@@ -167,6 +168,9 @@ Result<RecordVerdict> TrustBook::judge_as(const SignedRecord& record, bool store
     case RecordKind::kEpoch: {
       STELE_TRY(format::EpochRecord epoch, format::EpochRecord::read(record));
       STELE_CHECK(check_database(record, epoch.database));
+      if (!stored && record.bytes.size() > format::kMaxRunEpochRecord) {
+        return Error{ErrorCode::kLimit, fmt::format("epoch record: {} bytes, at most {} fit into a run", record.bytes.size(), format::kMaxRunEpochRecord), ""};
+      }
       const EpochId epoch_id = format::epoch_id(record);
       out.known = epochs_.contains(epoch_id);
       STELE_TRY([[maybe_unused]] const Enrolled* enrolled, enrolment_for(epoch.enrolment, record, stored || out.known));
@@ -249,6 +253,12 @@ Status TrustBook::add(const SignedRecord& record) {
     }
   }
   return {};
+}
+
+bool TrustBook::holds_fact(const format::Fact& fact) const {
+  return std::any_of(facts_.begin(), facts_.end(), [&](const format::Fact& held) {
+    return held.kind == fact.kind && held.stream == fact.stream && held.begin == fact.begin && held.end == fact.end && held.note == fact.note;
+  });
 }
 
 void TrustBook::add_drill(const SignedRecord& record, format::DrillRecord drill) {

@@ -64,6 +64,8 @@ class TrustBook {
   /// What is wrong with the recipients of the newest epoch, as of now; empty: nothing, or there is no epoch.
   std::string newest_epoch_alarm() const;
   const std::vector<format::Fact>& facts() const { return facts_; }
+  /// True when the ledger says the same already, whenever it was told.
+  bool holds_fact(const format::Fact& fact) const;
   /// The newest thousand by their end, oldest first. Nothing here depends on them.
   const std::vector<std::shared_ptr<const HeldDrill>>& drills() const { return drills_; }
   std::size_t enrolments() const { return enrolments_.size(); }

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "core/format/object_names.h"
 #include "tests/support/receiver/keeper_rig.h"
 
 namespace stele::receiver {
@@ -148,6 +149,39 @@ INSTANTIATE_TEST_SUITE_P(Crashes, LandingFault, testing::Values(Crash::kDropUnsy
                              default: return "ProcessOnly";
                            }
                          });
+
+TEST(Landing, DamageIsNeverForgottenWhateverOperationFailsWhileItIsTold) {
+  bool happened = true;
+  for (std::uint64_t n = 1; happened; ++n) {
+    ScriptedAgent agent;
+    KeeperRig rig(agent, n);
+    must(rig.start());
+    must(rig.put_trust(agent));
+    must(rig.open(agent));
+    must(rig.send(agent.log_frame(5'000)));
+    must(rig.keeper().seal_everything());
+    const std::string run = must(rig.store().list(format::log_prefix(agent.database, agent.stream))).at(0).name;
+    for (int i = 0; i < 6; ++i) must(rig.send(agent.log_frame(20'000)));
+    must(rig.store().remove(run));
+    rig.stop();
+    for (const auto& entry : must(rig.fs.list_directory("/store/journal"))) {
+      if (entry.name.ends_with("1.journal")) ASSERT_TRUE(rig.fs.flip("/store/journal/" + entry.name, 8192 + 4096 * 2 + 30'000));
+    }
+    rig.fs.fail_operation(n, n % 2 == 0 ? EIO : ENOSPC, n % 3 == 0);
+    if (rig.start().ok()) (void)rig.keeper().seal_everything();
+    happened = rig.fs.failure_happened();
+    rig.fs.fail_operation(0, 0);
+    rig.crash(Crash::kDropUnsynced);
+    must(rig.start());
+    bool journal = false, object = false;
+    for (const format::Fact& fact : rig.database().trust.facts()) {
+      journal = journal || fact.note.find("journal") != std::string::npos;
+      object = object || fact.note.find(run) != std::string::npos;
+    }
+    EXPECT_TRUE(journal && object) << "operation " << n;
+    if (HasFailure()) return;
+  }
+}
 
 TEST(Landing, RotInTheJournalIsReportedAndTheRestIsKept) {
   ScriptedAgent agent;

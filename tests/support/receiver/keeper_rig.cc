@@ -57,6 +57,7 @@ KeeperRig::KeeperRig(const ScriptedAgent& agent, std::uint64_t seed)
   site.config.limits.stored_bytes = 1ull << 40;
   site.config.limits.objects_per_day = 1'000'000;
   site.config.limits.epochs_per_day = 100;
+  site.config.limits.records_per_day = 1'000;
   site.config.limits.open_objects = 64;
   site.config.limits.connections = 8;
   site.config.limits.chunk_queries_per_second = 100'000;

@@ -241,6 +241,58 @@ TEST(StreamIngest, EveryCutLosesNothingThatWasAcknowledged) {
   }
 }
 
+TEST(StreamIngest, WhatWasLostIsStoredAgainWithTheSignatureThatCoversIt) {
+  ScriptedAgent agent;
+  Judge judge(agent);
+  std::vector<format::Frame> frames;
+  for (int i = 0; i < 6; ++i) frames.push_back(agent.log_frame(100, i != 3));
+  for (const format::Frame& f : frames) ASSERT_TRUE(judge.send(f).ok());
+  // Frame 3, whose signature comes with frame 4.
+  judge.held.lose({frames[3].header().object, 3, 3, {frames[3].header().start, frames[3].header().end}}, ObjectProgress{frames[2].header(), frames[2].head()});
+  EXPECT_FALSE(judge.held.holds(frames[3].header().object, 3));
+  EXPECT_TRUE(judge.held.holds(frames[3].header().object, 4));
+  EXPECT_FALSE(judge.held.ranges().covers({agent.log_begin(), agent.position()}));
+  judge.begin();
+  std::vector<std::uint32_t> stored;
+  for (const format::Frame& f : frames) {
+    auto verdict = judge.send(f);
+    ASSERT_TRUE(verdict.ok()) << verdict.error().to_string();
+    for (const format::Frame& s : verdict->store) stored.push_back(s.header().number);
+  }
+  EXPECT_EQ(stored, (std::vector<std::uint32_t>{3, 4}));
+  EXPECT_TRUE(judge.held.ranges().covers({agent.log_begin(), agent.position()}));
+}
+
+TEST(StreamLedger, LosingTheEndGoesBackToTheFrameBefore) {
+  ScriptedAgent agent;
+  Judge judge(agent);
+  std::vector<format::Frame> frames;
+  for (int i = 0; i < 3; ++i) frames.push_back(agent.log_frame(100));
+  for (const format::Frame& f : frames) ASSERT_TRUE(judge.send(f).ok());
+  const LostFrames end{frames[2].header().object, 2, 2, {frames[2].header().start, frames[2].header().end}};
+  judge.held.lose(end, ObjectProgress{frames[1].header(), frames[1].head()});
+  EXPECT_EQ(judge.held.state().durable_end, frames[1].header().end);
+  EXPECT_EQ(judge.held.state().frame, 1u);
+  judge.begin();
+  EXPECT_EQ(judge.send(frames[2])->store.size(), 1u) << "it goes on behind what is held";
+}
+
+TEST(RangeSet, RemovesInAnyOrder) {
+  test::SeededRandom random(12);
+  for (int round = 0; round < 200; ++round) {
+    RangeSet set;
+    std::vector<bool> bytes(64);
+    for (int i = 0; i < 16; ++i) {
+      const std::uint64_t a = random.below(64), b = a + random.below(64 - a + 1);
+      const bool add = random.below(2) == 0;
+      if (add) set.add({{a}, {b}});
+      else set.remove({{a}, {b}});
+      for (std::uint64_t p = a; p < b; ++p) bytes[p] = add;
+    }
+    for (std::uint64_t p = 0; p < 64; ++p) EXPECT_EQ(set.covers({{p}, {p + 1}}), bytes[p]) << "round " << round << ", " << p;
+  }
+}
+
 TEST(RangeSet, MergesWhatTouchesInAnyOrder) {
   test::SeededRandom random(11);
   for (int round = 0; round < 200; ++round) {
