@@ -8,6 +8,7 @@
 #include "core/format/drill_record.h"
 #include "core/format/object_names.h"
 #include "core/format/run.h"
+#include "receiver/catalog/rocks.h"
 #include "tests/contract/receiver/receiver_process.h"
 
 namespace stele::test {
@@ -363,6 +364,16 @@ TEST_F(ReceiverTest, ACatalogThatCannotBeOpenedIsSetAsideAndMadeAnew) {
   }
   receiver.start();
   EXPECT_TRUE(std::filesystem::exists(receiver.directory / "catalog.broken-1"));
+  EXPECT_EQ(must(reader()->query_database(agent.database)).streams.at(0).durable_end, agent.position());
+  EXPECT_NE(receiver.get("/metrics").find("stele_receiver_catalog_rebuilds_total 1"), std::string::npos);
+  // It opens, and what it says cannot be read.
+  receiver.kill_hard();
+  {
+    auto rocks = must(receiver::open_rocks((receiver.directory / "catalog").string()));
+    must(rocks.values->write({{receiver::Change::Kind::kPut, "r440000/registry" + std::string(1, '\0') + "x", "rubbish"}}));
+  }
+  receiver.start();
+  EXPECT_TRUE(std::filesystem::exists(receiver.directory / "catalog.broken-2"));
   EXPECT_EQ(must(reader()->query_database(agent.database)).streams.at(0).durable_end, agent.position());
   EXPECT_NE(receiver.get("/metrics").find("stele_receiver_catalog_rebuilds_total 1"), std::string::npos);
 }
