@@ -343,6 +343,20 @@ TEST_F(ReceiverTest, MetricsAndStatusTellWhatIsHeld) {
   EXPECT_NE(table.find(agent.position().to_string()), std::string::npos);
 }
 
+TEST(Receiver, StopsWhileASessionWaitsForItsSitesRate) {
+  ScriptedAgent agent;
+  // More than the first MiB waits for many minutes.
+  ReceiverProcess receiver(agent, "\n[site.limits]\nbytes_per_second = \"8kbit/s\"\n");
+  receiver.start();
+  ClientThread net;
+  AgentLine line(net, receiver, receiver.identity("stele:agent:440000"), Purpose::kLog);
+  must(line.introduce(agent));
+  must(line.open_stream(agent));
+  for (int i = 0; i < 5; ++i) must(line.send_frame(agent.log_frame(250'000)));
+  ASSERT_TRUE(line.wait_acknowledged(agent.position()));
+  EXPECT_EQ(receiver.stop(), 0);
+}
+
 TEST_F(ReceiverTest, StatusSaysThatTheReceiverIsNotRunning) {
   receiver.kill_hard();
   const auto [code, text] = receiver.command({"status"});
