@@ -22,8 +22,8 @@ Bytes to_wire(const Pb& pb) {
 }
 
 template <typename Pb>
-bool from_wire(ByteView body, Pb& pb) {
-  return body.size() <= kMaxControl && pb.ParseFromArray(body.data(), static_cast<int>(body.size()));
+bool from_wire(ByteView body, Pb& pb, std::size_t limit = kMaxControl) {
+  return body.size() <= limit && pb.ParseFromArray(body.data(), static_cast<int>(body.size()));
 }
 
 std::string text(ByteView bytes) { return std::string(as_text(bytes)); }
@@ -300,7 +300,8 @@ Bytes encode(const ObjectList& m) {
 
 Result<ObjectList> read_object_list(ByteView body) {
   pb::ObjectList in;
-  if (!from_wire(body, in) || static_cast<std::size_t>(in.objects_size()) > kMaxListEntries) return malformed("object list");
+  // A page of the longest names is larger than a control message.
+  if (!from_wire(body, in, kMaxRead) || static_cast<std::size_t>(in.objects_size()) > kMaxListEntries) return malformed("object list");
   ObjectList out;
   for (const auto& e : in.objects()) {
     if (!is_object_name(e.name(), true)) return malformed("object list");

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "core/config/log.h"
 #include "core/net/tls.h"
 #include "receiver/main/run.h"
 #include "receiver/main/store_parts.h"
@@ -99,22 +100,47 @@ std::vector<CheckLine> check_receiver(const config::ReceiverConfig& config) {
   return out;
 }
 
+namespace {
+
+Result<std::vector<std::string>> object_names(Catalog& catalog) {
+  std::vector<std::string> out;
+  for (bool more = true; more;) {
+    STELE_TRY(auto page, catalog.objects("", out.empty() ? "" : out.back(), 4096, more));
+    for (ObjectEntry& entry : page) out.push_back(std::move(entry.name));
+  }
+  return out;
+}
+
+/// What the catalog knew that is set aside now; empty where it cannot be read.
+Result<std::vector<std::string>> set_catalog_aside(const std::string& directory) {
+  std::vector<std::string> known;
+  {
+    STELE_TRY(RocksOpened old, open_rocks(directory));
+    Catalog catalog(std::move(old.values));
+    auto names = object_names(catalog);
+    if (names.ok()) known = std::move(*names);
+    if (!old.set_aside.empty() || !names.ok()) {
+      log::warning("the catalog cannot be read: nobody knows what should be in the store", {{"why", names.ok() ? old.reason : names.error().what}});
+    }
+  }
+  STELE_TRY([[maybe_unused]] std::string set_aside, set_rocks_aside(directory));
+  return known;
+}
+
+}  // namespace
+
 Result<std::uint64_t> reindex(const config::ReceiverConfig& config) {
   io::PosixFileSystem fs;
+  std::vector<std::string> expected;
   // The store's lock: while the receiver runs its catalog is in use.
   {
     STELE_TRY(auto store, store::LocalStore::open(fs, config.store.directory.string(), "stele-receiver reindex"));
-    STELE_TRY([[maybe_unused]] std::string set_aside, set_rocks_aside(config.catalog_directory.string()));
+    STELE_TRY(expected, set_catalog_aside(config.catalog_directory.string()));
   }
   ReceiverMetrics metrics;
-  STELE_TRY(auto parts, open_store_parts(config, metrics));
-  std::uint64_t objects = 0;
-  std::string after;
-  for (bool more = true; more;) {
-    STELE_TRY(auto page, parts->catalog->objects("", after, 4096, more));
-    objects += page.size();
-    if (!page.empty()) after = page.back().name;
-  }
+  STELE_TRY(auto parts, open_store_parts(config, metrics, std::move(expected)));
+  STELE_TRY(const auto names, object_names(*parts->catalog));
+  const std::uint64_t objects = names.size();
   if (parts->keeper->damages() != 0) {
     return Error{ErrorCode::kDamaged, fmt::format("reindex: {} objects, {} damaged or missing ones (see the log and `status`)", objects, parts->keeper->damages()), ""};
   }

@@ -43,6 +43,7 @@ net::TlsConfig tls_of(const config::TlsConfig& c) {
 namespace {
 
 constexpr std::size_t kWorkers = 4;
+constexpr std::size_t kLookupWorkers = 2;
 constexpr unsigned kMostConnectionThreads = 8;
 constexpr std::chrono::seconds kTlsLook{5};
 
@@ -74,8 +75,8 @@ class Program {
     if (Status kept = watch_->load(clock_.now()); !kept.ok()) log::log_error(kept.error());
     StatusThread watching(*watch_, clock_, [this] { set_watch_gauges(); });
     auto packs = std::make_unique<PackQueue>(keeper);
-    asio::thread_pool workers(kWorkers);
-    SessionContext context{keeper, *packs, writers_, metrics_, parts_->clock, workers, config_.name};
+    asio::thread_pool workers(kWorkers), lookups(kLookupWorkers);
+    SessionContext context{keeper, *packs, writers_, metrics_, parts_->clock, workers, lookups, config_.name};
 
     net::HttpServerOptions http_options;
     http_options.address = config_.metrics.listen.to_string();
@@ -110,6 +111,7 @@ class Program {
     if (config_.metrics.listen.port != 0) co_await http.stop();
     packs.reset();
     workers.join();
+    lookups.join();
     keeper.stop_landing();
     for (auto& one : connection_threads) one->join();
     // What is in the journal stays readable there; sealed, a reader of the objects alone sees it too.

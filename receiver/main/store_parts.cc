@@ -57,14 +57,16 @@ Result<RestoreHosts> load_restore_hosts(const config::ReceiverConfig& config) {
   return out;
 }
 
-Result<std::unique_ptr<StoreParts>> open_store_parts(const config::ReceiverConfig& config, ReceiverMetrics& metrics) {
+Result<std::unique_ptr<StoreParts>> open_store_parts(const config::ReceiverConfig& config, ReceiverMetrics& metrics,
+                                                     std::optional<std::vector<std::string>> expected) {
   auto parts = std::make_unique<StoreParts>();
   parts->metrics = &metrics;
   const std::string holder = fmt::format("stele-receiver {} (pid {})", config.name, ::getpid());
   const std::string root = config.store.directory.string();
   STELE_CHECK(io::make_directories_durably(parts->fs, root));
   STELE_TRY(parts->store, store::LocalStore::open(parts->fs, root, holder));
-  STELE_TRY(RocksOpened opened, open_rocks(config.catalog_directory.string()));
+  const std::string catalog = config.catalog_directory.string();
+  STELE_TRY(RocksOpened opened, open_rocks(catalog));
   if (!opened.set_aside.empty()) {
     metrics.catalog_rebuilds.inc();
     log::warning("the catalog could not be opened: it was set aside and is made anew from the store",
@@ -82,9 +84,25 @@ Result<std::unique_ptr<StoreParts>> open_store_parts(const config::ReceiverConfi
   options.journal.holder = holder;
   options.seal = {config.seal.after, config.seal.max_run_bytes};
   options.disk_reserve = config.store.disk_reserve;
+  options.expected = std::move(expected);
   STELE_TRY(options.sites, load_sites(config));
-  KeeperParts keeper_parts{parts->fs, *parts->store, *parts->catalog, parts->random, parts->clock, *parts->signer, metrics};
-  STELE_TRY(parts->keeper, Keeper::open(keeper_parts, std::move(options)));
+  auto open = [&] {
+    return Keeper::open({parts->fs, *parts->store, *parts->catalog, parts->random, parts->clock, *parts->signer, metrics}, options);
+  };
+  auto keeper = open();
+  if (!keeper.ok() && !opened.fresh) {
+    // Some damage shows only when it is read. The catalog is a copy: it has no say in whether the receiver starts.
+    if (Status whole = parts->catalog->check(); !whole.ok()) {
+      parts->catalog.reset();
+      STELE_TRY(const std::string set_aside, set_rocks_aside(catalog));
+      metrics.catalog_rebuilds.inc();
+      log::warning("the catalog is damaged: it was set aside and is made anew from the store", {{"set_aside", set_aside}, {"why", whole.error().what}});
+      STELE_TRY(RocksOpened anew, open_rocks(catalog));
+      parts->catalog = std::make_unique<Catalog>(std::move(anew.values));
+      keeper = open();
+    }
+  }
+  STELE_TRY(parts->keeper, std::move(keeper));
   return parts;
 }
 

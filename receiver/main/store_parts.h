@@ -24,8 +24,10 @@ struct StoreParts {
   std::unique_ptr<Keeper> keeper;
 };
 
-/// Opens all of it. kTemporary when another receiver owns the store. The signing key is made when its file is not there.
-Result<std::unique_ptr<StoreParts>> open_store_parts(const config::ReceiverConfig& config, ReceiverMetrics& metrics);
+/// Opens all of it. kTemporary when another receiver owns the store. The signing key is made when its file is not there. `expected`: for
+/// `reindex` (KeeperOptions).
+Result<std::unique_ptr<StoreParts>> open_store_parts(const config::ReceiverConfig& config, ReceiverMetrics& metrics,
+                                                     std::optional<std::vector<std::string>> expected = std::nullopt);
 /// Without keeper and journal: `reindex` and `check`.
 Result<crypto::SigningKey> load_signing_key(io::FileSystem& fs, RandomSource& random, const config::ReceiverConfig& config, bool create);
 Result<std::vector<KeeperOptions::Site>> load_sites(const config::ReceiverConfig& config);

@@ -37,18 +37,23 @@ struct SessionContext {
   ReceiverMetrics& metrics;
   Clock& clock;
   boost::asio::thread_pool& workers;  ///< for whatever blocks on a disk
+  boost::asio::thread_pool& lookups;  ///< the same for what looks up many chunks and may take long
   std::string receiver;
   std::uint32_t heartbeat_seconds = 5;
   std::uint64_t log_credit = 16 << 20;
   std::uint64_t snapshot_credit = 48 << 20;
 };
 
-/// Runs a blocking function on a worker thread and waits for it on the session's own executor.
+/// Runs a blocking function on a thread of the pool and waits for it on the session's own executor.
 template <typename F>
-[[nodiscard]] net::Task<std::invoke_result_t<F>> on_worker(SessionContext& context, F work) {
+[[nodiscard]] net::Task<std::invoke_result_t<F>> on_pool(boost::asio::thread_pool& pool, F work) {
   using R = std::invoke_result_t<F>;
   auto task = [](F f) -> net::Task<R> { co_return f(); };
-  co_return co_await net::run_on(boost::asio::any_io_executor(context.workers.get_executor()), task(std::move(work)));
+  co_return co_await net::run_on(boost::asio::any_io_executor(pool.get_executor()), task(std::move(work)));
+}
+template <typename F>
+[[nodiscard]] net::Task<std::invoke_result_t<F>> on_worker(SessionContext& context, F work) {
+  return on_pool(context.workers, std::move(work));
 }
 
 /// Serves one authenticated connection until it ends. Runs on the stream's executor. Errors end the session and are told to the peer;

@@ -126,6 +126,7 @@ class LogSession final : public Session {
       if (queued.ok() || queued.error().code != ErrorCode::kLimit) co_return queued;
       if (std::chrono::steady_clock::now() > limit) co_return Error{ErrorCode::kTemporary, queued.error().what, "look at the receiver's disk"};
       co_await pause(kJournalPause);
+      if (over()) co_return Error{ErrorCode::kCancelled, "the session ended", ""};
     }
   }
 

@@ -17,12 +17,12 @@ PackQueue::~PackQueue() {
   thread_.join();
 }
 
-bool PackQueue::submit(Database& database, Bytes pack, Done done) {
+bool PackQueue::submit(Database& database, Bytes& pack, const Done& done) {
   {
     std::lock_guard lock(mutex_);
     if (stopping_ || (queued_bytes_ != 0 && queued_bytes_ + pack.size() > kMaxQueuedBytes)) return false;
     queued_bytes_ += pack.size();
-    queue_.push_back({&database, std::move(pack), std::move(done)});
+    queue_.push_back({&database, std::move(pack), done});
   }
   wake_.notify_all();
   return true;

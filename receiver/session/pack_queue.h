@@ -19,8 +19,8 @@ class PackQueue {
   /// Stores what is queued, then ends.
   ~PackQueue();
 
-  /// False when too much waits: try again soon. `done` runs once, on the queue's thread, and must not block.
-  bool submit(Database& database, Bytes pack, Done done);
+  /// False when too much waits: try again soon; `pack` is taken only on success. `done` runs once, on the queue's thread, and must not block.
+  bool submit(Database& database, Bytes& pack, const Done& done);
 
  private:
   struct Item {

@@ -17,7 +17,7 @@ using net::Task;
 using protocol::MessageType;
 
 Session::Session(SessionContext& context, std::unique_ptr<net::MessageStream> stream, std::shared_ptr<net::Activity> activity)
-    : context_(context), stream_(std::move(stream)), activity_(std::move(activity)), beat_(stream_->executor()) {}
+    : context_(context), stream_(std::move(stream)), activity_(std::move(activity)), beat_(stream_->executor()), pause_(stream_->executor()) {}
 
 Task<Status> Session::run() {
   auto self = shared_from_this();
@@ -56,9 +56,15 @@ void Session::end_with(const Error& why) {
   asio::post(stream_->executor(), [self = shared_from_this(), why] {
     if (self->over_ || self->told_) return;
     self->told_ = why;
+    self->give_up();
     (void)self->stream_->post(static_cast<std::uint8_t>(MessageType::kFailure), protocol::encode(why));
     asio::co_spawn(self->stream_->executor(), self->stream_->shutdown(), [self](std::exception_ptr) {});
   });
+}
+
+void Session::give_up() {
+  given_up_ = true;
+  pause_.cancel();
 }
 
 Task<void> Session::heartbeat() {
@@ -69,8 +75,8 @@ Task<void> Session::heartbeat() {
     (void)co_await beat_.async_wait(asio::as_tuple(asio::use_awaitable));
     if (over_) break;
     if (std::chrono::steady_clock::now() - activity_->sent < beat / 2 || stream_->queued_bytes() != 0) continue;
-    // A failed write shows in the reader too.
-    (void)stream_->post(static_cast<std::uint8_t>(MessageType::kPing), {});
+    // A line that is closed shows in the reader too, but a session that waits within handle() does not read.
+    if (!stream_->post(static_cast<std::uint8_t>(MessageType::kPing), {}).ok()) give_up();
   }
 }
 
@@ -118,9 +124,9 @@ void Session::give_credit(std::uint64_t bytes, std::uint64_t window, std::uint64
 }
 
 Task<void> Session::pause(std::chrono::nanoseconds how_long) {
-  asio::steady_timer timer(stream_->executor());
-  timer.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(how_long));
-  (void)co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  if (over()) co_return;
+  pause_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(how_long));
+  (void)co_await pause_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
 Task<void> Session::pace(SiteState& site, std::uint64_t bytes) {

@@ -48,6 +48,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Status take_credit(std::uint64_t bytes, std::uint64_t window);
   /// Gives credit back, in pieces worth a message. `largest`: bytes of the largest message that costs credit here.
   void give_credit(std::uint64_t bytes, std::uint64_t window, std::uint64_t largest);
+  /// Ends early when the session does: look at over() then. One at a time: within handle().
   [[nodiscard]] net::Task<void> pause(std::chrono::nanoseconds how_long);
   /// Waits as long as the site's rate asks for.
   [[nodiscard]] net::Task<void> pace(SiteState& site, std::uint64_t bytes);
@@ -62,16 +63,19 @@ class Session : public std::enable_shared_from_this<Session> {
  private:
   [[nodiscard]] net::Task<void> heartbeat();
   void flush_slots();
+  void give_up();
   std::shared_ptr<net::Activity> activity_;
-  boost::asio::steady_timer beat_;
+  boost::asio::steady_timer beat_, pause_;
   std::deque<std::shared_ptr<Slot>> slots_;
   std::uint64_t credit_out_ = 0;   ///< bytes received and not given back
   std::uint64_t credit_back_ = 0;  ///< to be given back with the next message
   bool over_ = false;
+  bool given_up_ = false;          ///< nothing can be sent any more, or the peer was told why it ends
   std::optional<Error> told_;      ///< what end_with() was given
 
  protected:
-  bool over() const { return over_; }
+  /// The session ended or is about to: whatever waits within handle() returns.
+  bool over() const { return over_ || given_up_; }
 };
 
 std::shared_ptr<Session> make_log_session(SessionContext& context, std::unique_ptr<net::MessageStream> stream, std::shared_ptr<net::Activity> activity,

@@ -79,7 +79,7 @@ class SnapshotSession final : public Session {
     for (ChunkName& name : names) reader.fixed(name);
     auto slot = reserve_slot();
     auto work = [this, &names] { return context_.keeper.know_chunks(*database_, names); };
-    auto known = co_await on_worker(context_, work);
+    auto known = co_await on_pool(context_.lookups, work);
     if (!known.ok()) {
       fill(slot, known.error());
       co_return Status();
@@ -111,7 +111,7 @@ class SnapshotSession final : public Session {
     }
     auto slot = reserve_slot();
     auto work = [this, &body] { return context_.keeper.commit_snapshot(*database_, instance_, body); };
-    auto committed = co_await on_worker(context_, work);
+    auto committed = co_await on_pool(context_.lookups, work);
     if (!committed.ok()) {
       fill(slot, committed.error());
     } else if (const auto* missing = std::get_if<protocol::MissingChunks>(&*committed)) {

@@ -8,6 +8,7 @@
 #include "core/format/drill_record.h"
 #include "core/format/object_names.h"
 #include "core/format/run.h"
+#include "receiver/catalog/rocks.h"
 #include "tests/contract/receiver/receiver_process.h"
 
 namespace stele::test {
@@ -342,6 +343,20 @@ TEST_F(ReceiverTest, MetricsAndStatusTellWhatIsHeld) {
   EXPECT_NE(table.find(agent.position().to_string()), std::string::npos);
 }
 
+TEST(Receiver, StopsWhileASessionWaitsForItsSitesRate) {
+  ScriptedAgent agent;
+  // More than the first MiB waits for many minutes.
+  ReceiverProcess receiver(agent, "\n[site.limits]\nbytes_per_second = \"8kbit/s\"\n");
+  receiver.start();
+  ClientThread net;
+  AgentLine line(net, receiver, receiver.identity("stele:agent:440000"), Purpose::kLog);
+  must(line.introduce(agent));
+  must(line.open_stream(agent));
+  for (int i = 0; i < 5; ++i) must(line.send_frame(agent.log_frame(250'000)));
+  ASSERT_TRUE(line.wait_acknowledged(agent.position()));
+  EXPECT_EQ(receiver.stop(), 0);
+}
+
 TEST_F(ReceiverTest, StatusSaysThatTheReceiverIsNotRunning) {
   receiver.kill_hard();
   const auto [code, text] = receiver.command({"status"});
@@ -363,6 +378,16 @@ TEST_F(ReceiverTest, ACatalogThatCannotBeOpenedIsSetAsideAndMadeAnew) {
   }
   receiver.start();
   EXPECT_TRUE(std::filesystem::exists(receiver.directory / "catalog.broken-1"));
+  EXPECT_EQ(must(reader()->query_database(agent.database)).streams.at(0).durable_end, agent.position());
+  EXPECT_NE(receiver.get("/metrics").find("stele_receiver_catalog_rebuilds_total 1"), std::string::npos);
+  // It opens, and what it says cannot be read.
+  receiver.kill_hard();
+  {
+    auto rocks = must(receiver::open_rocks((receiver.directory / "catalog").string()));
+    must(rocks.values->write({{receiver::Change::Kind::kPut, "r440000/registry" + std::string(1, '\0') + "x", "rubbish"}}));
+  }
+  receiver.start();
+  EXPECT_TRUE(std::filesystem::exists(receiver.directory / "catalog.broken-2"));
   EXPECT_EQ(must(reader()->query_database(agent.database)).streams.at(0).durable_end, agent.position());
   EXPECT_NE(receiver.get("/metrics").find("stele_receiver_catalog_rebuilds_total 1"), std::string::npos);
 }

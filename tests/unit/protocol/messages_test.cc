@@ -98,6 +98,19 @@ TEST(Messages, MalformedOnesAreRefused) {
   EXPECT_TRUE(refused(read_credit(Bytes(kMaxControl + 1)))) << "over 64 KiB";
 }
 
+TEST(Messages, AFullPageOfTheLongestNamesIsRead) {
+  ObjectList page;
+  for (std::uint32_t i = 0; i < kMaxListEntries; ++i) {
+    std::string name = "440000";
+    while (name.size() < 500) name += "/" + std::string(80, static_cast<char>('a' + i % 26));
+    name.resize(512, 'x');
+    page.objects.push_back({name, i});
+  }
+  auto back = read_object_list(encode(page));
+  ASSERT_TRUE(back.ok());
+  EXPECT_EQ(back->objects.size(), page.objects.size());
+}
+
 TEST(Messages, NamesOfObjectsAreSafeAsPaths) {
   for (const char* bad : {"", "/a", "a//b", "../a", "a/../b", "a/..", "./a", "a/", "a b", "a\nb", "a\\b"}) {
     EXPECT_FALSE(read_object_list(encode(ObjectList{{{bad, 1}}, false})).ok()) << bad;
