@@ -12,7 +12,7 @@ const std::vector<std::string> kDatabase = {"site", "database"}, kReceiver = {"s
 AgentMetrics::AgentMetrics(const config::AgentConfig& config, std::function<AgentView()> view) : config_(config), view_(std::move(view)) {
   auto& r = registry_;
   r.gauges({"stele_build_info", "1; the labels tell program and version", "", {"program", "version"}, {}}).with({"stele-agent", STELE_VERSION}).set(1);
-  status_ = metrics::StatusSeries(r);
+  status_ = metrics::StatusSeries(r).of(config.name);
   ack_seconds_ = r.histograms({"stele_ack_latency_seconds", "Time from sending a signed frame to its acknowledgement", "seconds", kDatabase, {}})
                      .with({config.name.site, config.name.database});
   connected_ = r.gauges({"stele_uplink_connected", "1 while there is a session with the receiver", "", kReceiver, {}});
@@ -28,7 +28,7 @@ AgentMetrics::AgentMetrics(const config::AgentConfig& config, std::function<Agen
 void AgentMetrics::refresh() {
   const AgentView view = view_();
   std::lock_guard lock(mutex_);
-  status_.show(config_.name, status_message(view, config_).fields, false);
+  status_.show(status_message(view, config_).fields, false);
   for (const UplinkState& uplink : view.uplinks) {
     const std::vector<std::string> labels = {config_.name.site, config_.name.database, uplink.receiver};
     const Position end = uplink.stream == view.log.stream ? std::max(uplink.durable_end, view.log.stream_begin) : view.log.stream_begin;

@@ -27,7 +27,7 @@ class AgentMetrics {
   std::mutex mutex_;  ///< of refresh: scrapes may come together
   metrics::MetricRegistry registry_;
   metrics::Histogram ack_seconds_;
-  metrics::StatusSeries status_;
+  metrics::StatusRow status_;
   metrics::Labelled<metrics::Gauge> connected_, refused_, gap_, position_, lag_;
   metrics::Labelled<metrics::CounterCopy> reconnects_, sent_;
 };

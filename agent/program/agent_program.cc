@@ -424,13 +424,17 @@ AgentView AgentProgram::view() const {
   return out;
 }
 
+std::string AgentProgram::render_metrics() { return metrics_->render(); }
+
 Status AgentProgram::start_http() {
   if (config_.metrics.listen.port == 0 && config_.metrics.listen.host.empty()) return {};
   net::HttpServerOptions options;
   options.address = config_.metrics.listen.to_string();
   http_ = std::make_unique<net::HttpServer>(runtime_.executor(), options);
-  http_->route("/metrics", [this](const net::HttpRequest&) {
-    return net::HttpResponse{200, "text/plain; version=0.0.4; charset=utf-8", metrics_->render()};
+  http_->route("/metrics", [this](const net::HttpRequest& request) {
+    net::HttpResponse out = metrics_text_.answer(request);
+    out.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    return out;
   });
   http_->route("/healthz", [](const net::HttpRequest&) { return net::HttpResponse{200, "text/plain; charset=utf-8", "ok\n"}; });
   http_->route("/readyz", [this](const net::HttpRequest&) {

@@ -61,6 +61,7 @@ class AgentProgram {
   void need_snapshot_for(const std::string& receiver, const StreamId& stream, Position from, bool lost);
   void save_marks();
   void post_status();
+  std::string render_metrics();
   Status start_http();
 
   config::AgentConfig config_;
@@ -86,6 +87,8 @@ class AgentProgram {
   std::unique_ptr<SnapshotService> snapshots_;
   std::unique_ptr<class AgentMetrics> metrics_;
   std::unique_ptr<class ControlServer> control_;
+  /// Shared by all who scrape: the thread that makes it serves the uplinks too.
+  net::SharedBody metrics_text_{[this] { return render_metrics(); }};
   std::unique_ptr<net::HttpServer> http_;
   std::vector<ServerAddress> snapshot_hosts_;
   Generation generation_;

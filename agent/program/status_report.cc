@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/base/seconds.h"
 #include "core/config/cli.h"
 #include "core/config/values.h"
 
@@ -74,6 +75,7 @@ std::map<std::string, double> status_fields(const AgentView& view, const config:
   f["spool_limit_bytes"] = number(view.spool_capacity);
   f["spool_full"] = view.log.spool_full ? 1 : 0;
   f["spool_failed"] = view.spool_failed ? 1 : 0;
+  f["slot_released"] = view.log.released ? 1 : 0;
   if (view.log.slot) {
     f["slot_state"] = slot_state(*view.log.slot);
     f["slot_retained_bytes"] = number(view.log.slot->retained);
@@ -153,7 +155,7 @@ std::vector<Reason> reasons(const AgentView& view, const config::AgentConfig& co
   }
   const double behind = recovery_point_seconds(view);
   if (config.targets.rpo > Duration(0) && behind > seconds(config.targets.rpo)) {
-    const Duration lost(static_cast<std::int64_t>(behind * kMicros));
+    const Duration lost = duration_of(behind);
     out.critical("rpo", fmt::format("the recovery point is {} ago, the target is {}", en(lost), en(config.targets.rpo)),
                  fmt::format("恢复点落后 {}，目标为 {}", zh(lost), zh(config.targets.rpo)));
   }
@@ -180,7 +182,7 @@ std::vector<Reason> reasons(const AgentView& view, const config::AgentConfig& co
     const Duration age = view.now - *view.snapshot.last_success, interval = config.targets.snapshot_interval;
     if (age > interval / 10 * 11) {
       out.add(age > 2 * interval ? Level::kCritical : Level::kWarning, "snapshot_late", fmt::format("the last snapshot is {} old, one is due every {}", en(age), en(interval)),
-              fmt::format("最新快照已有 {}，应每 {} 一次", zh(age), zh(interval)));
+              fmt::format("最新快照已有 {}，应每 {}一次", zh(age), zh(interval)));
     }
   }
   if (!view.tls.certificate_not_after.is_none()) {

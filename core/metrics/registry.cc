@@ -11,6 +11,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <sstream>
 #include <variant>
 
 namespace stele::metrics {
@@ -138,6 +139,20 @@ struct MetricRegistry::Impl {
     }
     return &metric.series.emplace(values, make_series(metric)).first->second;
   }
+
+  prometheus::MetricFamily collect(std::size_t index) const {
+    std::lock_guard lock(mutex);
+    const Metric& metric = metrics[index];
+    prometheus::MetricFamily family{metric.definition.name, metric.definition.help, prometheus_type(metric.type), {}};
+    family.metric.reserve(metric.series.size());
+    for (const auto& [values, series] : metric.series) {
+      prometheus::ClientMetric sample = std::visit([](const auto& s) { return s->Collect(); }, series);
+      if (metric.copied) sample.counter.value = sample.gauge.value;
+      for (std::size_t i = 0; i < values.size(); ++i) sample.label.push_back({metric.definition.labels[i], values[i]});
+      family.metric.push_back(std::move(sample));
+    }
+    return family;
+  }
 };
 
 MetricRegistry::MetricRegistry() : impl_(std::make_unique<Impl>()) {
@@ -223,24 +238,15 @@ std::string MetricRegistry::render() {
   }
   for (const auto& callback : callbacks) callback();
 
-  std::vector<prometheus::MetricFamily> families;
+  // One family after the other: whoever looks up a series meanwhile waits for one at most, and the text is the only large thing in memory.
+  std::ostringstream out;
+  std::size_t count = 0;
   {
     std::lock_guard lock(impl_->mutex);
-    for (const Metric& metric : impl_->metrics) {
-      prometheus::MetricFamily family;
-      family.name = metric.definition.name;
-      family.help = metric.definition.help;
-      family.type = prometheus_type(metric.type);
-      for (const auto& [values, series] : metric.series) {
-        prometheus::ClientMetric sample = std::visit([](const auto& s) { return s->Collect(); }, series);
-        if (metric.copied) sample.counter.value = sample.gauge.value;
-        for (std::size_t i = 0; i < values.size(); ++i) sample.label.push_back({metric.definition.labels[i], values[i]});
-        family.metric.push_back(std::move(sample));
-      }
-      families.push_back(std::move(family));
-    }
+    count = impl_->metrics.size();
   }
-  return prometheus::TextSerializer().Serialize(families);
+  for (std::size_t i = 0; i < count; ++i) prometheus::TextSerializer().Serialize(out, {impl_->collect(i)});
+  return std::move(out).str();
 }
 
 std::vector<CatalogueEntry> MetricRegistry::list_catalogue() const {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -110,6 +111,30 @@ class Labelled {
   Labelled(MetricRegistry* registry, std::size_t metric) : registry_(registry), metric_(metric) {}
   MetricRegistry* registry_ = nullptr;
   std::size_t metric_ = 0;
+};
+
+/// One label set that comes and goes: what is not known is absent, not zero. Looks the series up only when it comes or goes, so that setting
+/// many of them often is cheap. Calls come one at a time.
+template <typename Handle>
+class Passing {
+ public:
+  Passing() = default;
+  Passing(Labelled<Handle> metric, std::shared_ptr<const std::vector<std::string>> values) : metric_(metric), values_(std::move(values)) {}
+  void set(std::optional<double> value) {
+    if (!values_) return;
+    if (!value) {
+      if (handle_) metric_.remove(*values_);
+      handle_.reset();
+      return;
+    }
+    if (!handle_) handle_ = metric_.with(*values_);
+    handle_->set(*value);
+  }
+
+ private:
+  Labelled<Handle> metric_;
+  std::shared_ptr<const std::vector<std::string>> values_;
+  std::optional<Handle> handle_;
 };
 
 /// The metrics of one program: a declared catalogue, typed handles, and Prometheus' text form. Thread-safe.

@@ -40,6 +40,8 @@ constexpr StatusMetric kMetrics[] = {
     {"spool_limit_bytes", "spool_limit_bytes", G, "bytes", nullptr, true, "Configured limit of the spool"},
     {"spool_full", "spool_full", G, "", nullptr, false, "1 while the spool is full and the source is held back"},
     {"spool_failed", "spool_failed", G, "", nullptr, false, "1 after a failed write or sync of the spool, until one succeeds"},
+    {"slot_released", "slot_released", G, "", nullptr, false,
+     "1 while the spool is full and the slot goes forward without the agent (on_full = \"release\"): the server drops log that nobody holds"},
     {"slot_state", "slot_state", G, "", nullptr, false, "Replication slot: 0 none, 1 reserved, 2 extended, 3 unreserved, 4 lost"},
     {"slot_retained_bytes", "slot_retained_bytes", G, "bytes", nullptr, false, "WAL that the server keeps for the slot"},
     {"slot_safe_bytes", "slot_safe_bytes", G, "bytes", nullptr, false,
@@ -110,30 +112,35 @@ StatusSeries::StatusSeries(MetricRegistry& registry) {
   }
 }
 
-std::vector<std::string> StatusSeries::labels_of(const DatabaseName& database, const StatusMetric& metric) {
-  std::vector<std::string> labels = {database.site, database.database};
-  if (metric.reason != nullptr) labels.push_back(metric.reason);
-  return labels;
+StatusRow StatusSeries::of(const DatabaseName& database) const {
+  using Labels = std::vector<std::string>;
+  const auto plain = std::make_shared<const Labels>(Labels{database.site, database.database});
+  StatusRow row;
+  for (const Entry& entry : entries_) {
+    const char* reason = entry.metric->reason;
+    const auto labels = reason == nullptr ? plain : std::make_shared<const Labels>(Labels{database.site, database.database, reason});
+    StatusRow::Cell cell{entry.metric, Passing<Gauge>(entry.gauge, labels)};
+    if (entry.metric->type == MetricType::kCounter) cell.series = Passing<CounterCopy>(entry.counter, labels);
+    row.cells_.push_back(std::move(cell));
+  }
+  return row;
 }
 
-void StatusSeries::show(const DatabaseName& database, const std::map<std::string, double>& fields, bool stale) const {
-  for (const Entry& entry : entries_) {
-    const std::vector<std::string> labels = labels_of(database, *entry.metric);
-    const bool counter = entry.metric->type == MetricType::kCounter;
-    const auto field = fields.find(entry.metric->field);
-    if (field == fields.end() || (stale && !entry.metric->lasting)) {
-      counter ? entry.counter.remove(labels) : entry.gauge.remove(labels);
-    } else {
-      counter ? entry.counter.with(labels).set(field->second) : entry.gauge.with(labels).set(field->second);
-    }
+void StatusRow::Cell::set(std::optional<double> value) {
+  std::visit([&](auto& s) { s.set(value); }, series);
+}
+
+void StatusRow::show(const std::map<std::string, double>& fields, bool stale) {
+  for (Cell& cell : cells_) {
+    const auto field = fields.find(cell.metric->field);
+    const bool shown = field != fields.end() && (!stale || cell.metric->lasting);
+    cell.set(shown ? std::optional(field->second) : std::nullopt);
   }
 }
 
-void StatusSeries::show_one(const DatabaseName& database, const std::string& field, double value) const {
-  for (const Entry& entry : entries_) {
-    if (field != entry.metric->field) continue;
-    const std::vector<std::string> labels = labels_of(database, *entry.metric);
-    entry.metric->type == MetricType::kCounter ? entry.counter.with(labels).set(value) : entry.gauge.with(labels).set(value);
+void StatusRow::show_one(std::string_view field, double value) {
+  for (Cell& cell : cells_) {
+    if (field == cell.metric->field) cell.set(value);
   }
 }
 

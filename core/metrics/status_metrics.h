@@ -2,7 +2,10 @@
 
 #include <map>
 #include <span>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <variant>
 #include <vector>
 
 #include "core/base/identity.h"
@@ -28,17 +31,32 @@ struct StatusMetric {
 /// All of them. What is not here a receiver keeps for `status` and does not export: a site cannot invent series.
 std::span<const StatusMetric> status_metrics();
 
-/// The series of status messages in one registry. Calls for one database come one at a time.
+/// What the status messages of one database say, as series. Calls come one at a time. A default-made row shows nothing.
+class StatusRow {
+ public:
+  StatusRow() = default;
+  /// Shows what the message says; a field that it lacks vanishes. `stale`: nobody has heard from the agent for a while, so only what is
+  /// lasting stays.
+  void show(const std::map<std::string, double>& fields, bool stale);
+  /// One number anew; an unknown field is nothing.
+  void show_one(std::string_view field, double value);
+
+ private:
+  friend class StatusSeries;
+  struct Cell {
+    const StatusMetric* metric;
+    std::variant<Passing<Gauge>, Passing<CounterCopy>> series;
+    void set(std::optional<double> value);
+  };
+  std::vector<Cell> cells_;
+};
+
+/// The metrics of status messages in one registry. Thread-safe.
 class StatusSeries {
  public:
   StatusSeries() = default;
   explicit StatusSeries(MetricRegistry& registry);
-
-  /// Shows what the message says; a field that it lacks vanishes. `stale`: nobody has heard from the agent for a while, so only what is
-  /// lasting stays.
-  void show(const DatabaseName& database, const std::map<std::string, double>& fields, bool stale) const;
-  /// One number anew; an unknown field is nothing.
-  void show_one(const DatabaseName& database, const std::string& field, double value) const;
+  StatusRow of(const DatabaseName& database) const;
 
  private:
   struct Entry {
@@ -46,7 +64,6 @@ class StatusSeries {
     Labelled<Gauge> gauge;
     Labelled<CounterCopy> counter;
   };
-  static std::vector<std::string> labels_of(const DatabaseName& database, const StatusMetric& metric);
   std::vector<Entry> entries_;
 };
 

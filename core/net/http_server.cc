@@ -1,13 +1,18 @@
 #include "core/net/http_server.h"
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <map>
 #include <sstream>
 #include <unordered_map>
 
+#include "core/net/gzip.h"
 #include "core/net/listener.h"
+#include "core/net/pacing.h"
 #include "core/net/plain_stream.h"
 #include "core/net/tls_connection.h"
 
@@ -21,6 +26,8 @@ namespace {
 
 constexpr std::uint32_t kMaxHeader = 8 * 1024;
 constexpr std::size_t kReadPiece = 4 * 1024;
+// Larger answers go in pieces of this size, so that those who are sent much wait for each other; smaller ones do not wait.
+constexpr std::size_t kWritePiece = 256 * 1024, kSmallAnswer = 16 * 1024;
 
 using Parser = http::request_parser<http::empty_body>;
 
@@ -35,6 +42,10 @@ bool has_validator(std::string_view listed, const std::string& etag) {
 std::string make_head(const HttpResponse& response, const http::request<http::empty_body>& request, std::size_t body_size, bool keep) {
   http::response<http::empty_body> head{static_cast<http::status>(response.status), request.version()};
   if (response.status != 304) head.set(http::field::content_type, response.content_type);
+  if (response.gzip) {
+    head.set(http::field::content_encoding, "gzip");
+    head.set(http::field::vary, "Accept-Encoding");
+  }
   bool caching = false;
   for (const auto& [name, value] : response.headers) {
     head.set(name, value);
@@ -74,7 +85,8 @@ Task<bool> read_request(ByteStream& stream, beast::flat_buffer& buffer, Parser& 
 }  // namespace
 
 struct HttpServer::State : std::enable_shared_from_this<State> {
-  State(asio::any_io_executor pool, HttpServerOptions o) : options(std::move(o)) {
+  State(asio::any_io_executor pool, HttpServerOptions o)
+      : options(std::move(o)), sent(options.bytes_per_second, options.burst, std::chrono::steady_clock::now()) {
     if (options.tls) {
       ListenerOptions l;
       l.address = options.address;
@@ -92,7 +104,8 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
   std::shared_ptr<Acceptor> acceptor;    ///< plain
   std::unique_ptr<Listener> listener;    ///< TLS
   std::map<std::string, Handler, std::less<>> routes;
-  std::mutex mutex;
+  std::mutex mutex;  ///< guards everything below
+  TokenBucket sent;
   bool stopping = false;
   std::uint64_t next = 0;
   std::unordered_map<std::uint64_t, std::weak_ptr<ByteStream>> live;  ///< plain ones
@@ -108,6 +121,7 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
     r.query = mark == std::string_view::npos ? "" : std::string(target.substr(mark + 1));
     r.host = std::string(text(request[http::field::host]));
     r.peer_address = stream.peer_address();
+    r.accepts_gzip = accepts_gzip(text(request[http::field::accept_encoding]));
     if (options.tls) r.peer = stream.peer();
     const auto route = routes.find(r.path);
     if (route == routes.end()) return {404, "text/plain; charset=utf-8", "no such page\n"};
@@ -115,6 +129,7 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
       HttpResponse response = route->second(r);
       if (response.status == 200 && has_validator(text(request[http::field::if_none_match]), response.etag)) {
         response.status = 304;
+        response.gzip = false;
         response.body.clear();
         response.shared.reset();
       }
@@ -122,6 +137,36 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
     } catch (const std::exception&) {
       return {500, "text/plain; charset=utf-8", "internal error\n"};
     }
+  }
+
+  /// How long these bytes must wait for those of others.
+  std::chrono::nanoseconds reserve(std::size_t bytes) {
+    const Instant now = std::chrono::steady_clock::now();
+    std::lock_guard lock(mutex);
+    const auto wait = sent.delay(bytes, now);
+    sent.take(bytes, now);
+    return wait;
+  }
+
+  static Task<Status> send(std::shared_ptr<State> self, ByteStream& stream, std::string_view head, std::string_view body, Instant deadline) {
+    const bool paced = body.size() > kSmallAnswer;
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    std::vector<ByteView> pieces = {as_bytes(head)};
+    do {
+      const std::string_view piece = body.substr(0, kWritePiece);
+      body.remove_prefix(piece.size());
+      pieces.push_back(as_bytes(piece));
+      if (const auto wait = paced ? self->reserve(piece.size()) : std::chrono::nanoseconds(0); wait.count() > 0) {
+        timer.expires_after(wait);
+        (void)co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+        // It is not this client that was slow.
+        deadline += wait;
+        stream.set_write_deadline(deadline);
+      }
+      STELE_CO_CHECK(co_await stream.write_all(pieces));
+      pieces.clear();
+    } while (!body.empty());
+    co_return Status();
   }
 
   /// The status that tells why a request could not be read.
@@ -153,9 +198,8 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
       const std::string_view body = response.shared ? std::string_view(*response.shared) : std::string_view(response.body);
       const bool keep = parser.get().keep_alive() && response.status < 400;
       const std::string head = make_head(response, parser.get(), body.size(), keep);
-      std::vector<ByteView> pieces = {as_bytes(head)};
-      if (parser.get().method() != http::verb::head) pieces.push_back(as_bytes(body));
-      if (Status written = co_await stream->write_all(pieces); !written.ok() || !keep) break;
+      const std::string_view sent_body = parser.get().method() == http::verb::head ? std::string_view() : body;
+      if (Status written = co_await send(self, *stream, head, sent_body, deadline); !written.ok() || !keep) break;
     }
     co_await stream->shutdown();
   }
@@ -237,28 +281,41 @@ Task<void> HttpServer::stop() {
   co_await state->acceptor->stopped();
 }
 
-std::shared_ptr<const std::string> SharedBody::get() {
-  {
-    std::lock_guard lock(mutex_);
-    if (last_ && std::chrono::steady_clock::now() < good_until_) return last_;
-  }
+HttpResponse SharedBody::answer(const HttpRequest& request) {
+  HttpResponse out;
+  out.shared = get(request.accepts_gzip);
+  out.gzip = request.accepts_gzip;
+  return out;
+}
+
+SharedBody::Body SharedBody::kept(bool gzip, Instant at) {
+  std::lock_guard lock(mutex_);
+  return at < good_until_ ? gzip ? gzip_ : plain_ : nullptr;
+}
+
+SharedBody::Body SharedBody::get(bool gzip) {
+  if (Body held = kept(gzip, now_())) return held;
   std::unique_lock making(making_, std::try_to_lock);
   if (!making.owns_lock()) {
-    {
-      std::lock_guard lock(mutex_);
-      if (last_) return last_;
-    }
-    making.lock();  // the very first one
-    std::lock_guard lock(mutex_);
-    if (last_) return last_;
+    if (Body held = kept(gzip, Instant{})) return held;
+    making.lock();  // nothing of the kind was made before
   }
-  const Instant begin = std::chrono::steady_clock::now();
-  auto made = std::make_shared<const std::string>(make_());
-  const Instant end = std::chrono::steady_clock::now();
+  if (Body held = kept(gzip, now_())) return held;
+  return made(gzip);
+}
+
+SharedBody::Body SharedBody::made(bool gzip) {
+  const Instant begin = now_();
+  Body plain = kept(false, begin);
+  const bool again = plain == nullptr;
+  if (again) plain = std::make_shared<const std::string>(make_());
+  Body zipped = gzip ? std::make_shared<const std::string>(net::gzip(*plain)) : nullptr;
+  const Instant end = now_();
   std::lock_guard lock(mutex_);
-  last_ = std::move(made);
-  good_until_ = end + std::min<Instant::duration>((end - begin) * 9, std::chrono::seconds(1));
-  return last_;
+  plain_ = plain;
+  gzip_ = zipped;
+  if (again) good_until_ = end + std::min<Instant::duration>((end - begin) * 9, std::chrono::seconds(1));
+  return gzip ? zipped : plain;
 }
 
 }  // namespace stele::net

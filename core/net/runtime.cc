@@ -1,6 +1,8 @@
 #include "core/net/runtime.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -17,6 +19,18 @@
 namespace stele::net {
 
 namespace asio = boost::asio;
+
+namespace {
+// A tenth of what another thread gets.
+constexpr int kBehind = 10, kLeast = 19;
+}  // namespace
+
+void stand_behind() {
+  const auto thread = static_cast<id_t>(gettid());
+  errno = 0;
+  const int now = getpriority(PRIO_PROCESS, thread);
+  if (errno == 0) (void)setpriority(PRIO_PROCESS, thread, std::min(now + kBehind, kLeast));
+}
 
 Runtime::Runtime(std::size_t threads) : threads_(std::max<std::size_t>(threads, 1)), io_(static_cast<int>(threads_)) {}
 

@@ -28,4 +28,7 @@ class Runtime {
   boost::asio::io_context io_;
 };
 
+/// From now on the calling thread stands behind the program's others where processors are short (nice, of this thread alone).
+void stand_behind();
+
 }  // namespace stele::net

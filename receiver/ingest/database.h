@@ -56,6 +56,7 @@ struct Database {
   std::size_t snapshots = 0;
   std::optional<format::StatusMessage> status;
   Timestamp status_received;
+  metrics::StatusRow status_row;    ///< shows `status`
   bool status_stale = false;        ///< nobody has heard from the agent for a while
   std::size_t facts_exported = 0;   ///< entries of the ledger that the gauges show
   std::vector<Notice> notices;  ///< the newest 64

@@ -41,6 +41,7 @@ Database& Keeper::database_of(const DatabaseName& name) {
   auto& site = sites_[name.site];
   if (!site) site = std::make_unique<SiteState>(name.site, config::SiteLimits{}, parts_.clock.steady_now());
   auto made = std::make_unique<Database>(name, std::move(authorities), *site, parts_.metrics.of(name));
+  made->status_row = parts_.metrics.status().of(name);
   return *databases_.emplace(name, std::move(made)).first->second;
 }
 
@@ -182,7 +183,7 @@ Status Keeper::put_status(Database& database, ByteView bytes) {
   std::lock_guard lock(database.mutex);
   STELE_TRY(const crypto::VerifyKey* key, database.trust.current_key());
   STELE_CHECK(format::verify_record(record, *key));
-  parts_.metrics.status().show(database.name, status.fields, false);
+  database.status_row.show(status.fields, false);
   database.status_received = parts_.clock.now();
   database.metrics.last_status_time.set(static_cast<double>(database.status_received.micros) / 1e6);
   database.metrics.agent_clock_difference.set(static_cast<double>((status.time - database.status_received).count()) / 1e6);

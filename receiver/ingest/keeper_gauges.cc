@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/base/seconds.h"
 #include "receiver/ingest/keeper.h"
 
 namespace stele::receiver {
@@ -17,7 +18,7 @@ Duration silence_of(const format::StatusMessage& status) {
   auto interval = status.fields.find("status_interval_seconds");
   // A claim of the agent's: it must not make its silence invisible.
   const double claimed = interval == status.fields.end() ? 5 : std::clamp(interval->second, 1.0, 3600.0);
-  return std::max(kShortestSilence, Duration(static_cast<std::int64_t>(claimed * 1e6)) * kMissedIntervals);
+  return std::max(kShortestSilence, duration_of(claimed) * kMissedIntervals);
 }
 
 }  // namespace
@@ -90,9 +91,9 @@ void Keeper::refresh_status(Database& d, Timestamp now) {
   if (!d.status) return;
   const Duration age = now - d.status_received;
   if (age < silence_of(*d.status)) return;
-  if (!std::exchange(d.status_stale, true)) parts_.metrics.status().show(d.name, d.status->fields, true);
+  if (!std::exchange(d.status_stale, true)) d.status_row.show(d.status->fields, true);
   auto reported = d.status->fields.find("recovery_point_seconds");
-  if (reported != d.status->fields.end()) parts_.metrics.status().show_one(d.name, reported->first, reported->second + seconds(age));
+  if (reported != d.status->fields.end()) d.status_row.show_one(reported->first, reported->second + seconds(age));
 }
 
 }  // namespace stele::receiver

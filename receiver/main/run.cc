@@ -16,13 +16,13 @@
 #include "core/net/listener.h"
 #include "core/net/runtime.h"
 #include "core/net/wakeup.h"
+#include "receiver/main/restore_gauges.h"
 #include "receiver/main/seal_thread.h"
 #include "receiver/main/status_thread.h"
 #include "receiver/main/store_parts.h"
 #include "receiver/page/page.h"
 #include "receiver/session/context.h"
 #include "receiver/status/report.h"
-#include "receiver/status/window_span.h"
 
 namespace stele::receiver {
 
@@ -73,20 +73,26 @@ class Program {
     SealThread sealing(keeper);
     watch_ = std::make_unique<FleetWatch>(keeper, *parts_->catalog, watch_options());
     if (Status kept = watch_->load(clock_.now()); !kept.ok()) log::log_error(kept.error());
-    StatusThread watching(*watch_, clock_, [this] { set_watch_gauges(); });
+    StatusThread watching(*watch_, clock_);
     auto packs = std::make_unique<PackQueue>(keeper);
     asio::thread_pool workers(kWorkers), lookups(kLookupWorkers);
     SessionContext context{keeper, *packs, writers_, metrics_, parts_->clock, workers, lookups, config_.name};
 
+    Page page(*watch_, clock_, site_names(), config_.page.tls);
     net::HttpServerOptions http_options;
     http_options.address = config_.metrics.listen.to_string();
-    net::HttpServer http(runtime_.executor(), http_options);
+    // Who looks does not slow who writes: answers are made and sent on a thread that stands behind the others.
+    asio::thread_pool answering(1);
+    asio::post(answering, net::stand_behind);
+    net::HttpServer http(answering.get_executor(), http_options);
     add_routes(http);
-    registry_.before_render([this] { set_tls_gauges(); });
+    registry_.before_render([this] {
+      set_tls_gauges();
+      restore_gauges_.show(watch_->status(clock_.now()));
+    });
 
     auto sessions = std::make_shared<net::SessionRegistry>();
-    Page page(*watch_, clock_, site_names(), config_.page.tls);
-    net::HttpServer page_server(runtime_.executor(), page_options(sessions));
+    net::HttpServer page_server(answering.get_executor(), page_options(sessions));
     if (config_.page.listen.port != 0) STELE_CO_CHECK(start_page(page, page_server));
     if (config_.metrics.listen.port != 0) STELE_CO_CHECK(http.start());
     net::ListenerOptions options;
@@ -109,6 +115,7 @@ class Program {
     }
     if (config_.page.listen.port != 0) co_await page_server.stop();
     if (config_.metrics.listen.port != 0) co_await http.stop();
+    answering.join();
     packs.reset();
     workers.join();
     lookups.join();
@@ -185,15 +192,6 @@ class Program {
     return {};
   }
 
-  void set_watch_gauges() {
-    for (const DatabaseStatus& d : watch_->status(clock_.now()).databases) {
-      if (auto span = window_span(d)) metrics_.window(d.name, span->earliest, span->latest, span->open_gaps);
-      ReceiverMetrics::Drill drill;
-      if (d.drill) drill = {d.drill->finished, d.drill_passed, d.drill->passed(), d.drill->rto_seconds, d.drill->rpo_seconds, d.drill->rto_target_seconds, d.drill->rpo_target_seconds};
-      metrics_.drill(d.name, drill);
-    }
-  }
-
   void set_tls_gauges() {
     const net::TlsFacts facts = tls_->facts(clock_.now());
     metrics_.certificate_expiry.set(static_cast<double>(facts.certificate_not_after.micros) / 1e6);
@@ -203,10 +201,9 @@ class Program {
   }
 
   void add_routes(net::HttpServer& http) {
-    http.route("/metrics", [this](const net::HttpRequest&) {
-      net::HttpResponse out;
+    http.route("/metrics", [this](const net::HttpRequest& request) {
+      net::HttpResponse out = metrics_text_.answer(request);
       out.content_type = "text/plain; version=0.0.4; charset=utf-8";
-      out.shared = metrics_text_.get();
       return out;
     });
     http.route("/healthz", [](const net::HttpRequest&) { return net::HttpResponse{200, "text/plain; charset=utf-8", "ok\n"}; });
@@ -218,9 +215,8 @@ class Program {
       // Names of databases and positions are for this host's operators only.
       const bool local = request.peer_address.starts_with("127.") || request.peer_address.starts_with("[::1]") || request.peer_address.starts_with("::1");
       if (!local) return net::HttpResponse{403, "text/plain; charset=utf-8", "only from this host\n"};
-      net::HttpResponse out;
+      net::HttpResponse out = status_text_.answer(request);
       out.content_type = "application/json";
-      out.shared = status_text_.get();
       return out;
     });
   }
@@ -238,6 +234,7 @@ class Program {
   RestoreHosts restore_hosts_;
   std::unique_ptr<StoreParts> parts_;
   std::unique_ptr<FleetWatch> watch_;
+  RestoreGauges restore_gauges_{metrics_};
   net::SharedBody metrics_text_{[this] { return registry_.render(); }};
   net::SharedBody status_text_{[this] { return status_json(watch_->status(clock_.now())).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"; }};
 };

@@ -10,7 +10,7 @@
 
 namespace stele::receiver {
 
-/// Seals runs: at once when a finished one waits, else once a second; refreshes the gauges beside it.
+/// Seals runs: at once when a finished one waits, else once a second; refreshes the gauges beside it, about once a second.
 class SealThread {
  public:
   explicit SealThread(Keeper& keeper) : keeper_(keeper) {
@@ -37,6 +37,7 @@ class SealThread {
 
   void run() {
     std::string last_error;
+    Instant next_refresh{};
     for (;;) {
       {
         std::unique_lock lock(mutex_);
@@ -46,7 +47,11 @@ class SealThread {
         due_ = false;
       }
       const Status sealed = keeper_.seal_due();
-      keeper_.refresh_gauges();
+      const Instant now = std::chrono::steady_clock::now();
+      if (now >= next_refresh) {
+        keeper_.refresh_gauges();
+        next_refresh = now + std::chrono::seconds(1);
+      }
       const std::string error = sealed.ok() ? "" : sealed.error().what;
       if (error != last_error) {
         if (!sealed.ok()) log::log_error(sealed.error());

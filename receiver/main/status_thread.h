@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <functional>
 #include <mutex>
 #include <thread>
 
@@ -11,11 +10,10 @@
 
 namespace stele::receiver {
 
-/// Lets the fleet watch look once a second, beside the pipeline, and calls `looked` after it; at its end what is to survive is written.
+/// Lets the fleet watch look once a second, beside the pipeline; at its end what is to survive is written.
 class StatusThread {
  public:
-  StatusThread(FleetWatch& watch, Clock& clock, std::function<void()> looked)
-      : watch_(watch), clock_(clock), looked_(std::move(looked)), thread_([this] { run(); }) {}
+  StatusThread(FleetWatch& watch, Clock& clock) : watch_(watch), clock_(clock), thread_([this] { run(); }) {}
   ~StatusThread() {
     {
       std::lock_guard lock(mutex_);
@@ -30,7 +28,6 @@ class StatusThread {
   void run() {
     for (;;) {
       report(watch_.tick(clock_.now()));
-      looked_();
       std::unique_lock lock(mutex_);
       if (wake_.wait_for(lock, std::chrono::seconds(1), [&] { return stopping_; })) return;
     }
@@ -44,7 +41,6 @@ class StatusThread {
 
   FleetWatch& watch_;
   Clock& clock_;
-  const std::function<void()> looked_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;

@@ -19,6 +19,8 @@ constexpr std::size_t kLedgerKinds = 16;
 
 double seconds(Timestamp t) { return static_cast<double>(t.micros) / 1e6; }
 
+std::optional<double> moment(Timestamp t) { return t.is_none() ? std::nullopt : std::optional(seconds(t)); }
+
 }  // namespace
 
 ReceiverMetrics::ReceiverMetrics(metrics::MetricRegistry& r) : registry_(&r), status_(r) {
@@ -126,25 +128,37 @@ void ReceiverMetrics::ledger(const DatabaseName& d, std::string_view kind, std::
   ledger_time_.with(labels).set(seconds(newest));
 }
 
-void ReceiverMetrics::window(const DatabaseName& d, Timestamp earliest, Timestamp latest, std::size_t open_gaps) const {
-  const std::vector<std::string> labels = {d.site, d.database};
-  auto show = [&](const metrics::Labelled<metrics::Gauge>& gauge, Timestamp t) { t.is_none() ? gauge.remove(labels) : gauge.with(labels).set(seconds(t)); };
-  show(earliest_, earliest);
-  show(latest_, latest);
-  open_gaps_.with(labels).set(static_cast<double>(open_gaps));
+RestoreMetrics ReceiverMetrics::restore_of(const DatabaseName& d) const {
+  const auto labels = std::make_shared<const std::vector<std::string>>(std::vector<std::string>{d.site, d.database});
+  auto passing = [&](const metrics::Labelled<metrics::Gauge>& gauge) { return metrics::Passing<metrics::Gauge>(gauge, labels); };
+  RestoreMetrics m;
+  m.earliest_ = passing(earliest_);
+  m.latest_ = passing(latest_);
+  m.open_gaps_ = passing(open_gaps_);
+  m.drill_time_ = passing(drill_time_);
+  m.drill_passed_time_ = passing(drill_passed_time_);
+  m.drill_passed_ = passing(drill_passed_);
+  m.drill_rto_ = passing(drill_rto_);
+  m.drill_rpo_ = passing(drill_rpo_);
+  m.drill_rto_target_ = passing(drill_rto_target_);
+  m.drill_rpo_target_ = passing(drill_rpo_target_);
+  return m;
 }
 
-void ReceiverMetrics::drill(const DatabaseName& d, const Drill& drill) const {
-  const std::vector<std::string> labels = {d.site, d.database};
-  auto show = [&](const metrics::Labelled<metrics::Gauge>& gauge, std::optional<double> value) { value ? gauge.with(labels).set(*value) : gauge.remove(labels); };
-  auto moment = [](Timestamp t) { return t.is_none() ? std::nullopt : std::optional(seconds(t)); };
-  show(drill_time_, moment(drill.last));
-  show(drill_passed_time_, moment(drill.last_passed));
-  show(drill_passed_, drill.last.is_none() ? std::nullopt : std::optional(drill.passed ? 1.0 : 0.0));
-  show(drill_rto_, drill.rto);
-  show(drill_rpo_, drill.rpo);
-  show(drill_rto_target_, drill.rto_target);
-  show(drill_rpo_target_, drill.rpo_target);
+void RestoreMetrics::window(Timestamp earliest, Timestamp latest, std::size_t open_gaps) {
+  earliest_.set(moment(earliest));
+  latest_.set(moment(latest));
+  open_gaps_.set(static_cast<double>(open_gaps));
+}
+
+void RestoreMetrics::drill(const Drill& drill) {
+  drill_time_.set(moment(drill.last));
+  drill_passed_time_.set(moment(drill.last_passed));
+  drill_passed_.set(drill.last.is_none() ? std::nullopt : std::optional(drill.passed ? 1.0 : 0.0));
+  drill_rto_.set(drill.rto);
+  drill_rpo_.set(drill.rpo);
+  drill_rto_target_.set(drill.rto_target);
+  drill_rpo_target_.set(drill.rpo_target);
 }
 
 void ReceiverMetrics::site(const std::string& name, std::uint64_t stored_bytes, std::uint64_t limit_bytes) const {

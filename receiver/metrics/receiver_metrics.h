@@ -18,6 +18,24 @@ struct DatabaseMetrics {
   metrics::Gauge snapshots_held, snapshot_last_time, snapshot_damaged_pages;
 };
 
+/// What can be restored of one database, and its last drill. Calls come one at a time. Default-made: does nothing.
+class RestoreMetrics {
+ public:
+  /// The restorable window (core/recovery); none: nothing can be restored.
+  void window(Timestamp earliest, Timestamp latest, std::size_t open_gaps);
+  /// The last drill. Values that are absent vanish.
+  struct Drill {
+    Timestamp last, last_passed;  ///< none: there is none
+    bool passed = false;
+    std::optional<double> rto, rpo, rto_target, rpo_target;  ///< seconds
+  };
+  void drill(const Drill& drill);
+
+ private:
+  friend class ReceiverMetrics;
+  metrics::Passing<metrics::Gauge> earliest_, latest_, open_gaps_, drill_time_, drill_passed_time_, drill_passed_, drill_rto_, drill_rpo_, drill_rto_target_, drill_rpo_target_;
+};
+
 /// Everything a receiver exports (monitoring/METRICS.md is compared with it). Thread-safe.
 class ReceiverMetrics {
  public:
@@ -26,19 +44,11 @@ class ReceiverMetrics {
   explicit ReceiverMetrics(metrics::MetricRegistry& registry);
 
   DatabaseMetrics of(const DatabaseName& database) const;
-  /// What agents say in their status messages; see StatusSeries for who may call.
+  RestoreMetrics restore_of(const DatabaseName& database) const;
+  /// What agents say in their status messages; one row for each database.
   const metrics::StatusSeries& status() const { return status_; }
   /// Entries of one kind in the database's ledger, and when the newest was made.
   void ledger(const DatabaseName& database, std::string_view kind, std::size_t entries, Timestamp newest) const;
-  /// The restorable window (core/recovery): none: nothing can be restored.
-  void window(const DatabaseName& database, Timestamp earliest, Timestamp latest, std::size_t open_gaps) const;
-  /// The last drill. Values that are absent vanish.
-  struct Drill {
-    Timestamp last, last_passed;  ///< none: there is none
-    bool passed = false;
-    std::optional<double> rto, rpo, rto_target, rpo_target;  ///< seconds
-  };
-  void drill(const DatabaseName& database, const Drill& drill) const;
   void protected_since(const DatabaseName& database, Timestamp first_branch) const;
   void site(const std::string& name, std::uint64_t stored_bytes, std::uint64_t limit_bytes) const;
   void refused(ErrorCode reason) const { refused_.with({std::string(error_name(reason))}).inc(); }

@@ -41,11 +41,9 @@ std::string_view value_of(std::string_view query, std::string_view key) {
   return {};
 }
 
-net::HttpResponse document(std::shared_ptr<const std::string> body, Timestamp now) {
-  net::HttpResponse out;
+net::HttpResponse document(net::HttpResponse out, Timestamp now) {
   out.content_type = "application/json";
-  out.etag = etag_of(*body);
-  out.shared = std::move(body);
+  out.etag = etag_of(*out.shared);
   // Beside the body, so that the body does not change with the clock.
   out.headers.emplace_back("Stele-Time", fmt::format("{:.3f}", static_cast<double>(now.micros) / 1e6));
   return out;
@@ -80,7 +78,9 @@ net::HttpResponse Page::database(const net::HttpRequest& request, const std::str
   const Timestamp now = clock_.now();
   auto status = site == "*" || site == name.site ? watch_.status_of(name, now) : std::nullopt;
   if (!status) return {404, "text/plain; charset=utf-8", "no such database\n"};
-  return document(std::make_shared<const std::string>(page_database(watch_, *status, now)), now);
+  net::HttpResponse out;
+  out.shared = std::make_shared<const std::string>(page_database(watch_, *status, now));
+  return document(std::move(out), now);
 }
 
 void Page::add_routes(net::HttpServer& server) {
@@ -103,7 +103,7 @@ void Page::add_routes(net::HttpServer& server) {
       return serve(request, [&](const std::string& site) -> net::HttpResponse {
         auto view = views_.find(site);
         if (view == views_.end()) return {403, "text/plain; charset=utf-8", "this certificate's site is not kept here\n"};
-        return document(((*view->second).*which).get(), clock_.now());
+        return document(((*view->second).*which).answer(request), clock_.now());
       });
     };
   };

@@ -177,6 +177,7 @@ std::pair<std::string, std::string> reason_name(const std::string& code) {
       {"not_streaming", {"agent does not stream", "代理没有接收日志流"}},
       {"degraded", {"commits without the quorum", "提交未经法定数量确认"}},
       {"spool_full", {"spool full", "代理缓存已满"}},
+      {"slot_released", {"slot released, log dropped", "复制槽已放行，日志被丢弃"}},
       {"spool", {"spool filling", "代理缓存将满"}},
       {"receivers", {"receiver out of reach of the agent", "代理有接收端不可达"}},
       {"clock", {"clocks apart", "时钟偏差"}},

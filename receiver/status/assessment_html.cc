@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "core/base/seconds.h"
 #include "core/config/values.h"
 #include "receiver/status/assessment.h"
 
@@ -25,7 +26,7 @@ std::string escape(std::string_view text) {
   return out;
 }
 
-std::string span(double seconds) { return config::format_duration(Duration(static_cast<std::int64_t>(seconds * 1e6))); }
+std::string span(double seconds) { return config::format_duration(duration_of(seconds)); }
 std::string span(const std::optional<double>& seconds) { return seconds ? span(*seconds) : std::string(kUnknown); }
 
 /// A share with a bar; green only where all of it was kept.

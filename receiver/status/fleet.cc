@@ -1,5 +1,7 @@
 #include "receiver/status/fleet.h"
 
+#include "core/base/seconds.h"
+
 namespace stele::receiver {
 
 namespace {
@@ -32,7 +34,7 @@ AgentWords agent_words(const format::StatusMessage& message, Timestamp received)
   };
   auto time = [&](const char* name) {
     auto value = positive(name);
-    return value && *value < 1e11 ? Timestamp{static_cast<std::int64_t>(*value * 1e6)} : Timestamp{};
+    return value && *value < 1e11 ? Timestamp{duration_of(*value).count()} : Timestamp{};
   };
   auto word = [&](const char* name) {
     auto found = message.labels.find(name);
@@ -55,6 +57,7 @@ AgentWords agent_words(const format::StatusMessage& message, Timestamp received)
   out.streaming = number("streaming").value_or(0) > 0;
   out.degraded = number("degraded").value_or(0) > 0;
   out.spool_full = number("spool_full").value_or(0) > 0;
+  out.slot_released = number("slot_released").value_or(0) > 0;
   out.snapshot_running = number("snapshot_running").value_or(0) > 0;
   out.version = word("version");
   out.server_version = word("server_version");

@@ -21,7 +21,7 @@ struct AgentWords {
   std::optional<double> receivers_configured, receivers_connected, quorum;
   std::optional<double> rpo_target, rto_target, snapshot_interval_target, window_target, drill_interval_target;  ///< seconds
   Timestamp certificate_not_after, last_snapshot;
-  bool streaming = false, degraded = false, spool_full = false, snapshot_running = false;
+  bool streaming = false, degraded = false, spool_full = false, slot_released = false, snapshot_running = false;
   std::string version, server_version, ack;
 };
 AgentWords agent_words(const format::StatusMessage& message, Timestamp received);

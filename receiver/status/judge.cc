@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/base/seconds.h"
 #include "core/config/values.h"
 #include "receiver/status/fleet.h"
 
@@ -17,9 +18,9 @@ constexpr double kDrillLate = 1.25;
 constexpr double kSpoolWarning = 0.5, kSpoolCritical = 0.9, kLimitWarning = 0.9;
 constexpr double kClockApart = 60;  // seconds
 
-std::string en(double seconds) { return config::format_duration(Duration(static_cast<std::int64_t>(seconds * 1e6))); }
+std::string en(double seconds) { return config::format_duration(duration_of(seconds)); }
 
-std::string zh(double seconds) { return config::format_duration_zh(Duration(static_cast<std::int64_t>(seconds * 1e6))); }
+std::string zh(double seconds) { return config::format_duration_zh(duration_of(seconds)); }
 
 double seconds(Duration d) { return static_cast<double>(d.count()) / 1e6; }
 
@@ -85,7 +86,7 @@ void judge_snapshots(Reasons& out, const DatabaseStatus& d, Timestamp now) {
   const double age = seconds(now - newest->fact.finished), interval = *d.agent->snapshot_interval_target;
   if (age <= interval * kLate || d.agent->snapshot_running) return;
   out.add(age > interval * kVeryLate ? Level::kCritical : Level::kWarning, "snapshot_late",
-          fmt::format("the newest snapshot is {} old, one is due every {}", en(age), en(interval)), fmt::format("最新快照已有 {}，应每 {} 一次", zh(age), zh(interval)));
+          fmt::format("the newest snapshot is {} old, one is due every {}", en(age), en(interval)), fmt::format("最新快照已有 {}，应每 {}一次", zh(age), zh(interval)));
 }
 
 void judge_agent(Reasons& out, const DatabaseStatus& d, Timestamp now) {
@@ -98,7 +99,10 @@ void judge_agent(Reasons& out, const DatabaseStatus& d, Timestamp now) {
   const AgentWords& a = *d.agent;
   if (d.connected && !a.streaming) out.critical("not_streaming", "the agent does not stream from its database", "代理没有从数据库接收日志流");
   if (a.degraded) out.critical("degraded", "commits are confirmed without the quorum (degraded)", "提交未经法定数量接收端确认（已降级）");
-  if (a.spool_full) out.critical("spool_full", "the agent's spool is full: the source is held back", "代理缓存已满：源端日志被滞留");
+  if (a.slot_released) {
+    out.critical("slot_released", "the agent's spool is full and the slot is released: the source drops log that nobody holds",
+                 "代理缓存已满且复制槽已放行：源端正在丢弃尚未异地保存的日志");
+  } else if (a.spool_full) out.critical("spool_full", "the agent's spool is full: the source is held back", "代理缓存已满：源端日志被滞留");
   else if (a.spool_disk_bytes && a.spool_limit_bytes && *a.spool_disk_bytes > *a.spool_limit_bytes * kSpoolWarning) {
     const double part = *a.spool_disk_bytes / *a.spool_limit_bytes;
     out.add(part > kSpoolCritical ? Level::kCritical : Level::kWarning, "spool", fmt::format("the agent's spool is {:.0f} % full", part * 100),
@@ -125,7 +129,7 @@ void judge_drill_due(Reasons& out, const DatabaseStatus& d, Timestamp now) {
   if (d.drill) {
     if (const double age = seconds(now - d.drill->finished); age > interval * kDrillLate) {
       out.warning("drill_late", fmt::format("the last drill was {} ago, one is due every {}", en(age), en(interval)),
-                  fmt::format("距最近一次演练已 {}，应每 {} 一次", zh(age), zh(interval)));
+                  fmt::format("距最近一次演练已 {}，应每 {}一次", zh(age), zh(interval)));
     }
     return;
   }
@@ -134,7 +138,7 @@ void judge_drill_due(Reasons& out, const DatabaseStatus& d, Timestamp now) {
     if (!s.branch_created.is_none() && (first.is_none() || s.branch_created < first)) first = s.branch_created;
   }
   if (!first.is_none() && seconds(now - first) > interval * kDrillLate) {
-    out.warning("drill_never", fmt::format("no drill was ever recorded, one is due every {}", en(interval)), fmt::format("从未记录过演练，应每 {} 一次", zh(interval)));
+    out.warning("drill_never", fmt::format("no drill was ever recorded, one is due every {}", en(interval)), fmt::format("从未记录过演练，应每 {}一次", zh(interval)));
   }
 }
 

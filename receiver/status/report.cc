@@ -38,6 +38,7 @@ json agent_json(const AgentWords& a) {
           {"streaming", a.streaming},
           {"degraded", a.degraded},
           {"spool_full", a.spool_full},
+          {"slot_released", a.slot_released},
           {"spool_disk_bytes", or_null(a.spool_disk_bytes)},
           {"spool_limit_bytes", or_null(a.spool_limit_bytes)},
           {"lag_bytes", or_null(a.lag_bytes)},

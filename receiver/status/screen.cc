@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/base/seconds.h"
 #include "core/config/cli.h"
 #include "core/config/values.h"
 #include "receiver/status/report.h"
@@ -15,7 +16,7 @@ namespace {
 std::string text(const json& value) { return value.is_string() ? cli::printable(value.get<std::string>()) : "-"; }
 
 std::string duration(const json& seconds) {
-  return seconds.is_number() ? config::format_duration(Duration(static_cast<std::int64_t>(seconds.get<double>() * 1e6))) : "-";
+  return seconds.is_number() ? config::format_duration(duration_of(seconds.get<double>())) : "-";
 }
 
 /// "2026-11-25 10:32:01" of an ISO time.

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "core/base/seconds.h"
 #include "core/config/log.h"
 #include "core/config/values.h"
 #include "restore/drill/publish.h"
@@ -16,7 +17,7 @@ namespace stele::restore {
 namespace {
 
 std::string describe(const DrillResult& r, const Published& published) {
-  const auto duration = [](double seconds) { return config::format_duration(Duration(static_cast<std::int64_t>(seconds * 1e6))); };
+  const auto duration = [](double seconds) { return config::format_duration(duration_of(seconds)); };
   std::string out = fmt::format("drill      {} of {}\n", r.id.substr(0, 8), r.database.to_string());
   if (!r.target.empty()) {
     out += fmt::format("target     {}{}\n", r.target, r.seed ? fmt::format(" (random, seed {}; window {} to {})", *r.seed, to_iso8601(r.window_from), to_iso8601(r.window_to)) : "");

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "core/base/seconds.h"
 #include "core/config/cli.h"
 #include "core/config/values.h"
 #include "core/format/fact.h"
@@ -139,7 +140,7 @@ std::string describe(const recovery::Plan& plan) {
   out += fmt::format("log        {} to {}, {} ({} stored in {} runs), timeline {}\n", plan.log_begin.to_string(), plan.end.to_string(), config::format_bytes(plan.log_raw_bytes),
                      config::format_bytes(plan.log_stored_bytes), plan.runs.size(), plan.timeline);
   out += fmt::format("reaches    {}{}\n", plan.exact ? "" : "about ", plan.reaches.to_string());
-  out += fmt::format("estimate   {}\n", config::format_duration(Duration(static_cast<std::int64_t>(estimate_seconds(plan) * 1e6))));
+  out += fmt::format("estimate   {}\n", config::format_duration(duration_of(estimate_seconds(plan))));
   for (const std::string& note : plan.notes) out += fmt::format("note       {}\n", note);
   return out;
 }

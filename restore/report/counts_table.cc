@@ -42,7 +42,7 @@ std::string counts_table(const CountComparison& counts, Language language) {
   }
   out += "</tbody></table>";
   out += fmt::format("<p class=\"small\">{} {}%</p>",
-                     say("封存值由代理在快照开始时取自系统目录与统计信息(估计值,最大的若干张表);恢复后的行数为实际计数。允许偏少:",
+                     say("封存值由代理在快照开始时取自系统目录与统计信息(估计值，最大的若干张表)；恢复后的行数为实际计数。允许偏少：",
                          "Sealed: what the catalog and statistics of the source said when the snapshot began (estimates, of the largest tables). Found: counted. May be smaller by"),
                      counts.tolerance_percent);
   if (counts.deviations.empty()) return out;

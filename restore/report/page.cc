@@ -64,7 +64,7 @@ class Article {
     standards();
     evidence();
     out_ += fmt::format("<footer>{}</footer></article>\n",
-                        say("本报告由 stele-restore drill 自动生成,只陈述实测事实,不含会员等个人信息,不构成等级评定结论。",
+                        say("本报告由 stele-restore drill 自动生成，只陈述实测事实，不含会员等个人信息，不构成等级评定结论。",
                             "Made by stele-restore drill. It states measured facts only, holds no personal data, and claims no grade."));
     return std::move(out_);
   }
@@ -79,8 +79,18 @@ class Article {
   void end_facts() { out_ += "</tbody></table>"; }
   std::string listed(std::initializer_list<std::string> parts) const {
     std::string out;
-    for (const std::string& part : parts) out += (out.empty() ? "" : say(",", ", ")) + part;
+    for (const std::string& part : parts) out += (out.empty() ? "" : say("，", ", ")) + part;
     return out;
+  }
+  /// What an earlier report was asked for: told in English there (recovery::Target).
+  std::string target(const std::string& told) const {
+    if (language_ != Language::kChinese) return told;
+    constexpr std::pair<std::string_view, std::string_view> kWords[] = {{"the latest moment", "最新时刻"}, {"time ", "时刻 "}, {"transaction ", "事务 "},
+                                                                        {"restore point ", "恢复点 "}, {"the earliest consistent moment of the newest snapshot", "最新快照的最早一致时刻"}};
+    for (const auto& [english, chinese] : kWords) {
+      if (told.starts_with(english)) return std::string(chinese) + told.substr(english.size());
+    }
+    return told;
   }
   std::string tag(CheckResult result) const {
     const char* words[][2] = {{"通过", "passed"}, {"失败", "failed"}, {"未做", "skipped"}};
@@ -95,13 +105,13 @@ class Article {
     const bool kept = r_.rto_kept() && r_.rpo_kept();
     std::string words;
     if (!r_.problem.empty()) {
-      words = fmt::format("{}{}", say("演练未能完成:", "The drill did not run to its end: "), escape_html(r_.problem));
+      words = fmt::format("{}{}", say("演练未能完成：", "The drill did not run to its end: "), escape_html(r_.problem));
     } else if (!r_.passed()) {
-      words = fmt::format("{} {}", r_.count(CheckResult::kFailed), say("项检查失败,详见第 3 节。恢复出的数据不可视为可用。", "checks failed, see section 3. The restored data must not be taken as good."));
+      words = fmt::format("{} {}", r_.count(CheckResult::kFailed), say("项检查失败，详见第 3 节。恢复出的数据不可视为可用。", "checks failed, see section 3. The restored data must not be taken as good."));
     } else if (kept) {
-      words = say("数据库已由备份完整恢复、启动并通过检查,RTO 与 RPO 均在目标之内。", "The database was rebuilt from the backup, started and checked; RTO and RPO are within their targets.");
+      words = say("数据库已由备份完整恢复、启动并通过检查，RTO 与 RPO 均在目标之内。", "The database was rebuilt from the backup, started and checked; RTO and RPO are within their targets.");
     } else {
-      words = say("数据库已由备份完整恢复、启动并通过检查,但实测值超出 RTO 或 RPO 目标。", "The database was rebuilt from the backup, started and checked, but a measured value is over its RTO or RPO target.");
+      words = say("数据库已由备份完整恢复、启动并通过检查，但实测值超出 RTO 或 RPO 目标。", "The database was rebuilt from the backup, started and checked, but a measured value is over its RTO or RPO target.");
     }
     out_ += fmt::format("<div class=\"verdict {}\"><b>{}</b><span>{}</span></div>", r_.passed() ? "good" : "bad", r_.passed() ? say("通过", "Passed") : say("未通过", "Failed"), words);
   }
@@ -128,8 +138,8 @@ class Article {
     fact("演练时间", "Time of the drill", fmt::format("{} — {}", time(r_.started), time(r_.finished)));
     const bool random = r_.asked == "random";
     fact("恢复目标", "Target",
-         (random ? fmt::format("{}{}", say("窗口内随机时刻,随机种子 ", "a random moment of the window, seed "), r_.seed.value_or(0)) : r_.asked == "latest" ? std::string(say("最新时刻", "the latest moment")) : r_.asked) +
-             (r_.again.empty() ? "" : fmt::format(" ({} {})", say("可重复:", "again:"), r_.again)));
+         (random ? fmt::format("{}{}", say("窗口内随机时刻，随机种子 ", "a random moment of the window, seed "), r_.seed.value_or(0)) : r_.asked == "latest" ? std::string(say("最新时刻", "the latest moment")) : r_.asked) +
+             (r_.again.empty() ? "" : fmt::format(" ({} {})", say("可重复：", "again:"), r_.again)));
     if (!r_.reaches_lsn.empty()) {
       fact("恢复到", "Restored to", listed({time(r_.reaches), "LSN " + r_.reaches_lsn}));
       fact("最后一笔已恢复的事务", "Last restored transaction", time(r_.last_commit));
@@ -145,13 +155,13 @@ class Article {
     section("2 各阶段用时", "2 Time of each phase");
     out_ += phases_chart(r_, language_);
     if (!r_.rto) {
-      out_ += fmt::format("<p>{}</p>", say("演练未完成,RTO 未测得;图中仅为已完成的阶段。", "The drill did not run to its end: no RTO was measured; what is shown are the phases that were reached."));
+      out_ += fmt::format("<p>{}</p>", say("演练未完成，RTO 未测得；图中仅为已完成的阶段。", "The drill did not run to its end: no RTO was measured; what is shown are the phases that were reached."));
       return;
     }
-    out_ += fmt::format("<p>{} <b>{}</b>{} <b>{}</b>{}</p>", say("到数据库可读写:", "Until the database took writes:"), show_seconds(r_.usable_seconds, language_),
-                        say(";到全部检查完成(计为 RTO):", "; until everything was checked (counted as the RTO):"), seconds(r_.rto), say("。", "."));
+    out_ += fmt::format("<p>{} <b>{}</b>{} <b>{}</b>{}</p>", say("到数据库可读写：", "Until the database took writes:"), show_seconds(r_.usable_seconds, language_),
+                        say("；到全部检查完成(计为 RTO):", "; until everything was checked (counted as the RTO):"), seconds(r_.rto), say("。", "."));
     out_ += fmt::format("<p class=\"small\">{}</p>",
-                        say("读取、校验、解密与写入并行进行:“写入”为各工作线程写入与落盘所占的份额,其余计入“读取与解密”。RPO 为查看备份时刻与备份中日志末端(源库时钟)之差。",
+                        say("读取、校验、解密与写入并行进行：“写入”为各工作线程写入与落盘所占的份额，其余计入“读取与解密”。RPO 为查看备份时刻与备份中日志末端(源库时钟)之差。",
                             "Fetching, verifying, decrypting and writing run in parallel: \"write\" is the workers' share spent in writes and syncs, the rest counts as \"fetch\". The RPO is the "
                             "difference between the moment the backup was looked at and the end of its log (the source's clock)."));
   }
@@ -196,17 +206,17 @@ class Article {
       const auto& all = earlier_.drills;
       for (std::size_t i = all.size(); i-- > (all.size() > kMost ? all.size() - kMost : 0);) {
         out_ += fmt::format("<tr><td class=\"nowrap\">{}</td><td>{}</td><td>{}</td><td class=\"nowrap\">{}</td><td class=\"nowrap\">{}</td></tr>", time(all[i].finished),
-                            tag(all[i].passed ? CheckResult::kPassed : CheckResult::kFailed), escape_html(all[i].target), seconds(all[i].rto), seconds(all[i].rpo));
+                            tag(all[i].passed ? CheckResult::kPassed : CheckResult::kFailed), escape_html(target(all[i].target)), seconds(all[i].rto), seconds(all[i].rpo));
       }
       out_ += "</tbody></table>";
     }
-    if (earlier_.refused != 0) out_ += fmt::format("<p class=\"small\">{} {}</p>", earlier_.refused, say("个报告文件没有本机的有效签名,未计入。", "report files without a valid signature of this host were left out."));
+    if (earlier_.refused != 0) out_ += fmt::format("<p class=\"small\">{} {}</p>", earlier_.refused, say("个报告文件没有本机的有效签名，未计入。", "report files without a valid signature of this host were left out."));
   }
 
   void standards() {
     section("6 与标准条款对应的实测事实", "6 Measured facts by the items of the standards");
     out_ += fmt::format("<p class=\"small\">{}</p>",
-                        say("GB/T 22239-2019 按第三级安全要求;GB/T 20988-2025 按其目次。只列本次演练测得的事实,是否符合由测评机构判断。",
+                        say("GB/T 22239-2019 按第三级安全要求；GB/T 20988-2025 按其目次。只列本次演练测得的事实，是否符合由测评机构判断。",
                             "GB/T 22239-2019 by its requirements of level 3; GB/T 20988-2025 by its table of contents. Only what this drill measured is told; whether an item is met, an assessor says."));
     out_ += fmt::format("<table><thead><tr><th>{}</th><th>{}</th><th>{}</th></tr></thead><tbody>", say("条款", "Item"), say("内容", "Subject"), say("实测事实", "Measured"));
     for (const StandardItem& item : standard_items(r_, earlier_, language_)) {
@@ -231,9 +241,9 @@ class Article {
     if (r_.objects.empty()) return;
     crypto::Hasher all(crypto::default_suite());
     for (const DrillResult::Object& o : r_.objects) all.update(as_bytes(fmt::format("{} {}\n", o.name, o.hash)));
-    out_ += fmt::format("<p>{} {}{} <code>{}</code></p>", say("恢复所用对象数:", "Objects that the restore stands on:"), r_.objects.size(),
+    out_ += fmt::format("<p>{} {}{} <code>{}</code></p>", say("恢复所用对象数：", "Objects that the restore stands on:"), r_.objects.size(),
                         say("。全部“名称 散列”行的 SHA-256:", ". SHA-256 over all lines \"name hash\":"), all.finish().hex());
-    out_ += fmt::format("<p class=\"small\">{}</p>", say("清单与块列表的散列为其全部字节;日志段的散列覆盖其各帧签名,签名又覆盖全部内容。完整列表在数据文件中。",
+    out_ += fmt::format("<p class=\"small\">{}</p>", say("清单与块列表的散列为其全部字节；日志段的散列覆盖其各帧签名，签名又覆盖全部内容。完整列表在数据文件中。",
                                                          "The hash of a manifest or chunk list is of its bytes; that of a piece of log covers its frames' signatures, which cover everything in it. The data file lists all."));
     out_ += fmt::format("<table><thead><tr><th>{}</th><th>SHA-256</th></tr></thead><tbody>", say("对象", "Object"));
     constexpr std::size_t kShown = 12;

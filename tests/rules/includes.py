@@ -28,6 +28,7 @@ LIBRARIES = [
     (r"sodium", ["core/crypto/"]),
     (r"openssl/", ["core/crypto/", "core/net/"]),
     (r"zstd", ["core/compress/"]),
+    (r"zlib", ["core/net/gzip."]),
     (r"xxhash", ["core/io/"]),
     (r"rocksdb/", ["receiver/catalog/"]),
     (r"libpq", ["agent/postgres/", "restore/postgres/"]),

@@ -94,7 +94,9 @@ export function fleetView(main, state, now) {
     const marks = h("div", {class: "marks"});
     for (const {at, label} of ticks(from, to, innerWidth < 900 ? 4 : 8)) {
       const mark = h("span", {}, label);
-      mark.style.left = `${(100 * (at - from)) / (to - from)}%`;
+      const place = (100 * (at - from)) / (to - from);
+      mark.style.left = `${place}%`;
+      mark.className = place < 3 ? "first" : place > 97 ? "last" : ""; // in the middle of their moment, but inside
       marks.append(mark);
     }
     parts.axis.replaceChildren(h("span", {class: "c-state"}, t("state")), h("span", {class: "c-name"}, t("database")), h("span", {class: "c-rpo"}, t("rpo")), h("span", {class: "c-line"}, marks),

@@ -1,4 +1,5 @@
 """Those who ask: scrapers, open pages, and what they saw. Sockets are read into one buffer, so that the asking costs little beside the answer."""
+import gzip
 import json
 import os
 import re
@@ -107,13 +108,16 @@ class Askers:
             thread.join(120)
 
 
-def scraper(port, path="/metrics"):
+GZIP = ("Accept-Encoding: gzip",)  # as Prometheus asks
+
+
+def scraper(port, path="/metrics", headers=GZIP):
     """For Askers: a scrape."""
     def make():
         connection = Connection(port)
 
         def once():
-            status, _, body = connection.get(path)
+            status, _, body = connection.get(path, headers)
             if status != 200 or not body:
                 raise ValueError(f"{path}: {status}")
         return once
@@ -137,7 +141,7 @@ def page(port, load):
         connection, tags, state = Connection(port), {}, {"lines": None, "at": 0.0, "size": 0}
 
         def ask(path):
-            headers = [f"If-None-Match: {tags[path]}"] if path in tags else []
+            headers = [*GZIP, f"If-None-Match: {tags[path]}"] if path in tags else GZIP
             status, head, body = connection.get(path, headers)
             tag = re.search(r"(?im)^etag: *(\S+)", head)
             if tag:
@@ -148,6 +152,7 @@ def page(port, load):
         def once():
             fleet = ask("/data/fleet.json")
             if fleet is not None:
+                fleet = gzip.decompress(fleet)
                 state["size"] = len(fleet)
                 state["told"] = re.search(rb'"lines":(\d+)', fleet).group(1)
             if state["lines"] != state["told"] or time.monotonic() - state["at"] > 30:

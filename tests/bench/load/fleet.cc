@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t kThreads = 4;
 constexpr auto kDay = std::chrono::hours(24);
+constexpr std::uint64_t kSegment = 16 << 20;  // of ScriptedAgent's branches
 // Of provinces (GB/T 2260). The first is the probe's, which is alone there.
 constexpr int kProvinces[] = {44, 11, 12, 13, 14, 15, 21, 22, 23, 31, 32, 33, 34, 35, 36, 37, 41, 42, 43, 45, 46, 50, 51, 52, 53, 54, 61, 62, 63, 64, 65};
 constexpr int kOthers = std::size(kProvinces) - 1;
@@ -150,7 +151,7 @@ void Fleet::begin(Member& member, test::ClientThread& thread) {
   must(snapshots.call(MessageType::kQueryDatabase, protocol::encode_database(agent.database), MessageType::kDatabaseState));
   for (int day = options_.days; day >= 0; --day) add_day(member, snapshots, end + -kDay * day + -std::chrono::minutes(20));
   if (member.mood == Mood::kAway) member.line.reset();
-  else say(member);
+  else must(say(member));
 }
 
 void Fleet::add_day(Member& member, test::AgentLine& snapshots, Timestamp day) {
@@ -167,7 +168,8 @@ void Fleet::add_day(Member& member, test::AgentLine& snapshots, Timestamp day) {
   member.last_snapshot = agent.clock;
   if (member.mood == Mood::kGap && now() - day < kDay * 2) {
     must(member.line->send_frame(agent.index_frame()));
-    agent.skip(100'000);
+    // As a primary does: its next snapshot begins with a new segment.
+    agent.skip(kSegment - agent.position().value % kSegment);
     member.mood = Mood::kWell;  // one is enough
   }
 }
@@ -194,7 +196,7 @@ void Fleet::add_drills(Member& member, client::RemoteReader& operators) {
 }
 
 /// What an agent says of itself: every field that is exported.
-void Fleet::say(Member& member) {
+Status Fleet::say(Member& member) {
   std::map<std::string, double> fields;
   for (const metrics::StatusMetric& m : metrics::status_metrics()) fields[m.field] = 0;
   const double at = static_cast<double>(now().micros) / 1e6;
@@ -214,7 +216,7 @@ void Fleet::say(Member& member) {
   fields["ca_expiry_timestamp_seconds"] = at + 86'400.0 * 2'000;
   fields["snapshot_last_success_timestamp_seconds"] = static_cast<double>(member.last_snapshot.micros) / 1e6;
   member.agent.clock = now();
-  must(member.line->send_status(member.agent.status(fields, {{"version", STELE_VERSION}, {"server_version", "150018"}, {"ack", "receivers"}})));
+  return member.line->send_status(member.agent.status(fields, {{"version", STELE_VERSION}, {"server_version", "150018"}, {"ack", "receivers"}}));
 }
 
 void Fleet::live() {
@@ -229,7 +231,8 @@ void Fleet::live() {
           member.agent.clock = now() + -std::chrono::seconds(10);
           if (!member.line->send_frame(member.agent.as_of_frame()).ok()) continue;  // the receiver is stopping
         }
-        say(member);
+        // A line that ended (the receiver stops, or was kept waiting too long) is an agent that is away from now on.
+        if (!say(member).ok()) member.line.reset();
       }
       std::this_thread::sleep_until(begin + kPeriod * static_cast<double>(i + 1) / static_cast<double>(members_.size()));
     }

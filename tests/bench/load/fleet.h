@@ -40,7 +40,7 @@ class Fleet {
   void begin(Member& member, test::ClientThread& thread);
   void add_day(Member& member, test::AgentLine& snapshots, Timestamp day);
   void add_drills(Member& member, client::RemoteReader& operators);
-  void say(Member& member);
+  Status say(Member& member);
   void live();
 
   const Options options_;

@@ -70,6 +70,29 @@ TEST_F(Http, AHandlersExceptionIsA500WithoutItsWords) {
   EXPECT_THAT(get("/broken"), testing::AllOf(StartsWith("HTTP/1.1 500 "), Not(HasSubstr("secret"))));
 }
 
+TEST_F(Http, CompressesASharedBodyForClientsThatTakeIt) {
+  SharedBody body([] { return std::string(1000, 'x'); });
+  server_ = std::make_unique<HttpServer>(loop_.executor(), HttpServerOptions{});
+  server_->route("/metrics", [&](const HttpRequest& r) { return body.answer(r); });
+  ASSERT_TRUE(server_->start().ok());
+  const std::string plain = get("/metrics");
+  EXPECT_THAT(plain, testing::AllOf(HasSubstr("Content-Length: 1000\r\n"), Not(HasSubstr("Content-Encoding")), HasSubstr("\r\n\r\nxxx")));
+  const std::string packed = ask("GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(packed, testing::AllOf(HasSubstr("Content-Encoding: gzip\r\n"), HasSubstr("Vary: Accept-Encoding\r\n"), HasSubstr("\r\n\r\n\x1f\x8b")));
+  EXPECT_LT(packed.size(), plain.size());
+}
+
+TEST_F(Http, ALargeAnswerThatWaitsForOthersIsNotASlowClients) {
+  HttpServerOptions options;
+  options.deadline = 3s;
+  options.bytes_per_second = options.burst = 256 << 10;  // waiting alone takes longer than the deadline
+  server_ = std::make_unique<HttpServer>(loop_.executor(), options);
+  server_->route("/large", [](const HttpRequest&) { return HttpResponse{200, "text/plain", std::string((5 << 18) + 1, 'x')}; });
+  ASSERT_TRUE(server_->start().ok());
+  const std::string answer = get("/large");
+  EXPECT_EQ(answer.size() - answer.find("\r\n\r\n") - 4, (5u << 18) + 1);
+}
+
 TEST_F(Http, KeepsAConnectionForSeveralRequests) {
   serve();
   const std::string one = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";

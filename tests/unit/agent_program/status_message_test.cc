@@ -98,6 +98,13 @@ TEST(StatusMessage, ASlotThatIsGoneOrLostShows) {
   EXPECT_EQ(status_message(v, {}).fields.at("slot_state"), 4);
 }
 
+TEST(StatusMessage, AReleasedSlotShows) {
+  AgentView v = a_view();
+  EXPECT_EQ(status_message(v, {}).fields.at("slot_released"), 0);
+  v.log.released = v.log.spool_full = true;
+  EXPECT_EQ(status_message(v, {}).fields.at("slot_released"), 1);
+}
+
 /// A view in which everything is wrong at once.
 AgentView a_bad_view() {
   AgentView v = a_view();

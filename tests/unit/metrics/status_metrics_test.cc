@@ -30,8 +30,8 @@ TEST(StatusSeries, FieldNamesAreTheirOwnAndFitTheMessage) {
 
 TEST(StatusSeries, ShowsFieldsAsGaugesAndCounters) {
   MetricRegistry registry;
-  StatusSeries series(registry);
-  series.show(kDatabase, {{"spool_bytes", 42}, {"forks_total", 2}, {"reconnects_lost", 3}, {"reconnects_busy", 1}}, false);
+  StatusRow row = StatusSeries(registry).of(kDatabase);
+  row.show({{"spool_bytes", 42}, {"forks_total", 2}, {"reconnects_lost", 3}, {"reconnects_busy", 1}}, false);
   const std::string page = registry.render();
   EXPECT_THAT(page, HasSubstr("# TYPE stele_spool_bytes gauge\nstele_spool_bytes{site=\"440000\",database=\"registry\"} 42\n"));
   EXPECT_THAT(page, HasSubstr("# TYPE stele_forks_total counter\nstele_forks_total{site=\"440000\",database=\"registry\"} 2\n"));
@@ -41,27 +41,29 @@ TEST(StatusSeries, ShowsFieldsAsGaugesAndCounters) {
 
 TEST(StatusSeries, AFieldThatTheMessageLacksVanishes) {
   MetricRegistry registry;
-  StatusSeries series(registry);
-  series.show(kDatabase, {{"slot_safe_bytes", 42}}, false);
+  StatusRow row = StatusSeries(registry).of(kDatabase);
+  row.show({{"slot_safe_bytes", 42}}, false);
   EXPECT_THAT(registry.render(), HasSubstr("stele_slot_safe_bytes{"));
-  series.show(kDatabase, {}, false);
+  row.show({}, false);
   EXPECT_THAT(registry.render(), Not(HasSubstr("stele_slot_safe_bytes{")));
+  row.show({{"slot_safe_bytes", 7}}, false);
+  EXPECT_THAT(registry.render(), HasSubstr("stele_slot_safe_bytes{site=\"440000\",database=\"registry\"} 7\n"));
 }
 
 TEST(StatusSeries, OnlyWhatIsLastingStaysOfAStaleMessage) {
   MetricRegistry registry;
-  StatusSeries series(registry);
-  series.show(kDatabase, {{"streaming", 1}, {"rpo_target_seconds", 60}, {"recovery_point_seconds", 0}}, true);
+  StatusRow row = StatusSeries(registry).of(kDatabase);
+  row.show({{"streaming", 1}, {"rpo_target_seconds", 60}, {"recovery_point_seconds", 0}}, true);
   EXPECT_THAT(registry.render(), Not(HasSubstr("stele_streaming{")));
   EXPECT_THAT(registry.render(), HasSubstr("stele_rpo_target_seconds{site=\"440000\",database=\"registry\"} 60\n"));
-  series.show_one(kDatabase, "recovery_point_seconds", 77);
+  row.show_one("recovery_point_seconds", 77);
   EXPECT_THAT(registry.render(), HasSubstr("stele_recovery_point_seconds{site=\"440000\",database=\"registry\"} 77\n"));
 }
 
 TEST(StatusSeries, ASiteCannotInventSeries) {
   MetricRegistry registry;
-  StatusSeries series(registry);
-  series.show(kDatabase, {{"invented", 1}, {"receiver_store_free_bytes", 1}}, false);
+  StatusRow row = StatusSeries(registry).of(kDatabase);
+  row.show({{"invented", 1}, {"receiver_store_free_bytes", 1}}, false);
   EXPECT_THAT(registry.render(), Not(HasSubstr("440000")));
 }
 
@@ -70,7 +72,7 @@ TEST(StatusSeries, HasRoomForAThousandDatabases) {
   StatusSeries series(registry);
   std::map<std::string, double> fields;
   for (const StatusMetric& m : status_metrics()) fields[m.field] = 1;
-  for (int i = 0; i < 1000; ++i) series.show({std::to_string(100000 + i), "registry"}, fields, false);
+  for (int i = 0; i < 1000; ++i) series.of({std::to_string(100000 + i), "registry"}).show(fields, false);
   const std::string page = registry.render();
   EXPECT_THAT(page, Not(HasSubstr("stele_metrics_overflow_total{")));
   EXPECT_EQ(std::count(page.begin(), page.end(), '\n') / 1000, static_cast<std::ptrdiff_t>(fields.size())) << "one series a field and database";

@@ -155,6 +155,34 @@ TEST_F(FleetTest, SaysWhatTheAgentSays) {
   for (const char* code : {"degraded", "receivers", "spool", "agent_certificate"}) EXPECT_THAT(codes(d), Contains(code));
 }
 
+TEST_F(FleetTest, TellsThatASlotIsReleasedAndNotBesideItThatTheSpoolIsFull) {
+  words["spool_full"] = 1;
+  speak();
+  EXPECT_THAT(codes(look()), Contains("spool_full"));
+  words["slot_released"] = 1;
+  speak();
+  const DatabaseStatus d = look();
+  EXPECT_THAT(codes(d), Contains("slot_released"));
+  EXPECT_THAT(codes(d), Not(Contains("spool_full")));
+  EXPECT_EQ(d.level, Level::kCritical);
+}
+
+TEST_F(FleetTest, ForeignNumbersOfAnySizeAreShown) {
+  const Position start = agent.position();
+  must(rig.send(agent.log_frame(3000)));
+  snapshot(start);
+  for (double huge : {1e300, -1e300, 1e18, std::numeric_limits<double>::denorm_min()}) {
+    for (const char* field : {"rpo_target_seconds", "rto_target_seconds", "snapshot_interval_target_seconds", "window_target_seconds", "drill_interval_target_seconds",
+                              "certificate_expiry_timestamp_seconds", "snapshot_last_success_timestamp_seconds", "status_interval_seconds"}) {
+      words[field] = huge;
+    }
+    speak();
+    EXPECT_TRUE(look().agent);
+    const std::string screen = status_screen(status_json(watch->status(rig.clock.now())), cli::Painter(false), 0);
+    EXPECT_THAT(screen, HasSubstr("440000/registry")) << huge;
+  }
+}
+
 TEST_F(FleetTest, ALateSnapshotAndAnExpiredCertificateAreTold) {
   const Position start = agent.position();
   must(rig.send(agent.log_frame(3000)));

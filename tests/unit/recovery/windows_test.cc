@@ -31,6 +31,25 @@ TEST(Windows, ASnapshotNeedsItsLogFromTheStartOfItsSegment) {
   EXPECT_FALSE(survey(b.facts).snapshots[0].usable);
 }
 
+TEST(Windows, ASnapshotBehindAGapNeedsASegmentThatBeganBehindItToo) {
+  // PostgreSQL reads a segment from its first page on. A snapshot of a primary begins with a new segment (pg_backup_start switches), so the
+  // first one behind a gap is whole; one that a standby began in the gap's own segment is not.
+  FactsBuilder b;
+  b.branch(1, 1);
+  b.run(1, at(16), at(50));
+  b.run(1, at(52), at(80));
+  b.snapshot(1, 1, at(54), at(56), sec(56));
+  b.snapshot(2, 1, at(64), at(66), sec(66));
+  const Survey s = survey(b.facts);
+  ASSERT_EQ(s.snapshots.size(), 2u);
+  EXPECT_FALSE(s.snapshots[0].usable);
+  EXPECT_NE(s.snapshots[0].why_not.find("it ends at"), std::string::npos) << s.snapshots[0].why_not;
+  EXPECT_TRUE(s.snapshots[1].usable) << s.snapshots[1].why_not;
+  ASSERT_EQ(s.windows.size(), 1u);
+  EXPECT_EQ(s.windows[0].from.position, at(66));
+  EXPECT_EQ(s.windows[0].to.position, at(80));
+}
+
 TEST(Windows, AGapMakesTwoWindows) {
   FactsBuilder b = simple();
   b.snapshot(2, 1, at(65), at(70), sec(70));
