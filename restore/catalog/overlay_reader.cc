@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace stele::restore {
 
 Result<std::vector<store::ObjectInfo>> OverlayReader::list(std::string_view prefix) {
@@ -32,10 +34,12 @@ Result<std::vector<store::ObjectInfo>> UnionReader::list(std::string_view prefix
   std::map<std::string, std::uint64_t> all;
   std::optional<Error> failed;
   bool answered = false;
-  for (store::ObjectReader* copy : copies_) {
-    auto listed = copy->list(prefix);
+  for (std::size_t i = 0; i < copies_.size(); ++i) {
+    auto listed = copies_[i]->list(prefix);
     if (!listed.ok()) {
       failed = listed.error();
+      std::lock_guard lock(mutex_);
+      skipped_.emplace(i, listed.error());
       continue;
     }
     answered = true;
@@ -45,6 +49,11 @@ Result<std::vector<store::ObjectInfo>> UnionReader::list(std::string_view prefix
   std::vector<store::ObjectInfo> out;
   for (const auto& [name, size] : all) out.push_back({name, size});
   return out;
+}
+
+std::map<std::size_t, Error> UnionReader::take_skipped() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(skipped_, {});
 }
 
 template <typename T, typename Ask>

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <map>
+#include <mutex>
 
 #include "core/store/object_store.h"
 
@@ -24,14 +25,19 @@ class OverlayReader final : public store::ObjectReader {
   std::map<std::string, Bytes, std::less<>> added_;
 };
 
-/// Several copies of one store: lists everything that any copy has, reads from the first that gives it. A copy that cannot be reached is
-/// skipped while another answers.
+/// Several copies of one store: lists everything that any copy has, reads from the first that gives it. A copy that cannot be listed is
+/// skipped while another answers, and remembered: what only it has is missing from the list. Thread-safe.
 class UnionReader final : public store::ObjectReader {
  public:
+  UnionReader() = default;
   explicit UnionReader(std::vector<store::ObjectReader*> copies) : copies_(std::move(copies)) {}
+  /// One more, which must outlive this. Not while others use it.
+  void add(store::ObjectReader& copy) { copies_.push_back(&copy); }
   Result<std::vector<store::ObjectInfo>> list(std::string_view prefix) override;
   Result<Bytes> read(std::string_view name, std::uint64_t offset, std::size_t length) override;
   Result<std::uint64_t> size(std::string_view name) override;
+  /// The copies, by their number, that were skipped by a list since the last call.
+  std::map<std::size_t, Error> take_skipped();
 
  private:
   /// `ask`(copy) until one answers; the copy that answered last is asked first, so that one that went away is waited for only once.
@@ -39,6 +45,8 @@ class UnionReader final : public store::ObjectReader {
   Result<T> first_answer(std::string_view name, const Ask& ask);
   std::vector<store::ObjectReader*> copies_;
   std::atomic<std::size_t> first_{0};
+  std::mutex mutex_;
+  std::map<std::size_t, Error> skipped_;
 };
 
 }  // namespace stele::restore

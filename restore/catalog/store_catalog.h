@@ -30,6 +30,8 @@ class StoreCatalog {
   const recovery::Facts& facts() const { return facts_; }
   const TrustStore& trust() const { return trust_; }
   const std::vector<Problem>& problems() const { return problems_; }
+  /// What whoever opened the store knows besides. Before the catalog is shared.
+  void add_problems(const std::vector<Problem>& more) { problems_.insert(problems_.end(), more.begin(), more.end()); }
   /// The store and the journal's frames as runs.
   store::ObjectReader& objects() const { return *objects_; }
 

@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
 
 #include "core/config/log.h"
+#include "core/format/object_names.h"
 #include "core/io/durable_file.h"
 #include "core/store/local_store.h"
 #include "restore/apply/beneath.h"
@@ -21,6 +23,8 @@
 namespace stele::restore {
 
 namespace {
+
+constexpr auto kAskAgain = std::chrono::minutes(1);
 
 net::TlsConfig to_net(const config::TlsConfig& tls) {
   net::TlsConfig out;
@@ -65,18 +69,25 @@ Status give_to_owner_of(const std::string& objects, const std::string& name) {
   }
 }
 
+/// What was acknowledged last may be at this receiver alone.
+Problem hidden(const std::string& receiver, const Error& error, std::string_view how) {
+  const ErrorCode code = is_temporary(error.code) ? ErrorCode::kTemporary : ErrorCode::kGap;
+  return {fmt::format("receiver {}", receiver), Error{code, fmt::format("{}: {}", how, error.what), error.hint}, true};
+}
+
 }  // namespace
 
 void add_store_options(CLI::App& command, StoreOptions& options) {
   command.add_option("--database", options.database, "SITE/DATABASE; needed when the store holds several")->type_name("SITE/DATABASE");
   command.add_option("--passphrase-fd", options.passphrase_fd, "Read the passphrase from this file descriptor instead of the terminal")->type_name("N");
-  command.add_flag("--accept-older", options.accept_older, "Go on although this store ends before what was seen here earlier");
+  command.add_flag("--accept-older", options.accept_older, "Go on although this store ends before what was seen here earlier, or a receiver that may hold more did not give it");
 }
 
 Result<std::unique_ptr<Context>> Context::open(const cli::Common& common, const StoreOptions& options, const std::atomic<bool>* cancelled) {
   auto out = std::unique_ptr<Context>(new Context());
   STELE_TRY(out->config_, config::load_restore_config(common.config));
   out->options_ = options;
+  out->cancelled_ = cancelled;
   out->passphrases_ = PassphraseSource(options.passphrase_fd);
   STELE_TRY(out->authorities_, load_authorities(out->config_));
   if (!out->config_.store_directory.empty()) {
@@ -88,31 +99,42 @@ Result<std::unique_ptr<Context>> Context::open(const cli::Common& common, const 
     return out;
   }
   STELE_CHECK(config::check_secret_file_mode(out->config_.tls.key));
-  STELE_TRY(auto tls, net::TlsContext::load(to_net(out->config_.tls)));
+  STELE_TRY(out->tls_, net::TlsContext::load(to_net(out->config_.tls)));
+  auto all = std::make_unique<UnionReader>();
+  out->union_ = all.get();
+  out->objects_ = std::move(all);
+  STELE_CHECK(out->connect());
+  return out;
+}
+
+Status Context::connect() {
   std::optional<Error> failed;
-  for (const config::ReceiverEndpoint& receiver : out->config_.receivers) {
+  away_.clear();
+  connected_ = clock_.steady_now();
+  for (const config::ReceiverEndpoint& receiver : config_.receivers) {
+    if (std::any_of(receivers_.begin(), receivers_.end(), [&](const auto& r) { return r->receiver() == receiver.name; })) continue;
     client::RemoteReader::Options remote;
     remote.address = receiver.address.to_string();
     remote.receiver = receiver.name;
-    remote.tls = tls;
-    remote.patience = std::chrono::duration_cast<std::chrono::milliseconds>(out->config_.receiver_patience);
-    remote.cancelled = cancelled;
+    remote.tls = tls_;
+    remote.patience = std::chrono::duration_cast<std::chrono::milliseconds>(config_.receiver_patience);
+    remote.cancelled = cancelled_;
     remote.software = fmt::format("{} {}", kProgram, STELE_VERSION);
     auto reader = client::RemoteReader::open(std::move(remote));
     if (reader.ok()) {
-      out->receivers_.push_back(std::move(*reader));
+      union_->add(**reader);
+      receivers_.push_back(std::move(*reader));
       continue;
     }
-    failed = reader.error().in(fmt::format("receiver {}", receiver.name));
+    Error away = reader.error();
     // A line that is down is no target that cannot be reached: trying again may help.
-    if (failed->code == ErrorCode::kUnreachable) failed->code = ErrorCode::kTemporary;
+    if (away.code == ErrorCode::kUnreachable) away.code = ErrorCode::kTemporary;
+    away_.push_back(hidden(receiver.name, away, "does not answer"));
+    failed = away.in(fmt::format("receiver {}", receiver.name));
     log::warning("a receiver does not answer", {{"receiver", receiver.name}, {"error", reader.error().to_string()}});
   }
-  if (out->receivers_.empty()) return *failed;
-  std::vector<store::ObjectReader*> copies;
-  for (const auto& receiver : out->receivers_) copies.push_back(receiver.get());
-  out->objects_ = std::make_unique<UnionReader>(std::move(copies));
-  return out;
+  if (receivers_.empty()) return *failed;
+  return {};
 }
 
 std::size_t Context::workers() const {
@@ -136,24 +158,46 @@ Result<DatabaseName> Context::database() {
 }
 
 Result<std::unique_ptr<StoreCatalog>> Context::load(const DatabaseName& database) {
+  // Who works for days meets receivers that come back.
+  if (!away_.empty() && clock_.steady_now() - connected_ > kAskAgain) STELE_CHECK(connect());
+  std::vector<Problem> hiding = away_;
   for (const auto& receiver : receivers_) {
     auto sealed = receiver->seal_runs(database);
-    if (!sealed.ok() && sealed.error().code != ErrorCode::kNotFound) {
-      log::warning("a receiver did not seal its journal", {{"receiver", receiver->receiver()}, {"error", sealed.error().to_string()}});
+    if (sealed.ok()) continue;
+    if (sealed.error().code == ErrorCode::kCancelled) return sealed.error();
+    if (sealed.error().code == ErrorCode::kNotFound) {
+      // It knows nothing of this database; unless its store does.
+      auto listed = receiver->list(format::database_prefix(database));
+      if (listed.ok() && listed->empty()) continue;
     }
+    hiding.push_back(hidden(receiver->receiver(), sealed.error(), "did not seal what it acknowledged last"));
+    log::warning("a receiver did not seal its journal", {{"receiver", receiver->receiver()}, {"error", sealed.error().to_string()}});
   }
+  if (union_ != nullptr) union_->take_skipped();
   StoreCatalog::Options options;
   options.authorities = authorities_;
   options.workers = workers();
   options.fs = &fs_;
   options.journal_directory = journal_directory_;
-  return StoreCatalog::load(*objects_, database, std::move(options));
+  STELE_TRY(auto catalog, StoreCatalog::load(*objects_, database, std::move(options)));
+  if (union_ != nullptr) {
+    for (const auto& [number, error] : union_->take_skipped()) hiding.push_back(hidden(receivers_[number]->receiver(), error, "did not say what it holds"));
+  }
+  catalog->add_problems(hiding);
+  return catalog;
+}
+
+Status Context::check_all_answer() const {
+  if (away_.empty()) return {};
+  return Error{away_.front().error.code, fmt::format("{} {}", away_.front().object, away_.front().error.what), "every receiver must get it: try again when it is back"};
 }
 
 Status Context::append(const std::vector<std::pair<std::string, Bytes>>& records) {
+  STELE_CHECK(check_all_answer());
   for (const auto& receiver : receivers_) {
     for (const auto& [name, bytes] : records) {
-      if (auto put = receiver->put_record(bytes); !put.ok()) return put.error().in(fmt::format("{} at receiver {}", name, receiver->receiver()));
+      auto put = receiver->put_record(bytes);
+      if (!put.ok() && put.error().code != ErrorCode::kNotFound) return put.error().in(fmt::format("{} at receiver {}", name, receiver->receiver()));
     }
   }
   if (!receivers_.empty()) return {};
@@ -161,7 +205,10 @@ Status Context::append(const std::vector<std::pair<std::string, Bytes>>& records
   auto store = store::LocalStore::open(fs_, root, fmt::format("{} {}", kProgram, STELE_VERSION));
   if (!store.ok()) return store.error().in(fmt::format("write to the store directory {}", root)).with_hint("a receiver uses it: configure [[receiver]] instead of [store], or stop it");
   for (const auto& [name, bytes] : records) {
-    STELE_CHECK((*store)->put(name, bytes));
+    if (Status put = (*store)->put(name, bytes); !put.ok()) {
+      if (put.error().code == ErrorCode::kExists) continue;
+      return put;
+    }
     STELE_CHECK(give_to_owner_of(root + "/objects", name));
   }
   return {};
@@ -212,7 +259,7 @@ Result<std::vector<std::string>> Context::append_record(ByteView record) {
 Status Context::check_known_heads(const StoreCatalog& catalog) {
   if (config_.work_directory.empty()) return {};
   const std::string path = fmt::format("{}/heads-{}-{}", config_.work_directory.string(), catalog.database().site, catalog.database().database);
-  std::map<StreamId, Position> known;
+  std::map<StreamId, Position> known, before;
   if (std::ifstream in(path); in) {
     std::string stream, position;
     while (in >> stream >> position) {
@@ -230,10 +277,12 @@ Status Context::check_known_heads(const StoreCatalog& catalog) {
   if (!missing.empty() && !options_.accept_older) {
     return Error{ErrorCode::kGap, fmt::format("this store lost log that was seen here before: {}", missing), "ask another receiver, or --accept-older"};
   }
+  before = known;
   std::string text;
   for (const recovery::BranchFact& b : catalog.facts().branches) {
     known[b.stream] = std::max(known[b.stream], log.end_of(b.stream));
   }
+  if (known == before) return {};
   for (const auto& [stream, end] : known) text += fmt::format("{} {}\n", stream.hex(), end.to_string());
   std::error_code ec;
   Status written = std::filesystem::exists(config_.work_directory, ec) ? Status() : make_passable_directory(fs_, config_.work_directory.string());

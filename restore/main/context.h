@@ -52,10 +52,14 @@ class Context {
   Result<std::vector<DatabaseName>> databases();
   /// The one that the options name, or the only one; kUsage when there are several.
   Result<DatabaseName> database();
-  /// Loads a database, with a receiver's journal sealed first.
+  /// Loads a database, with the receivers' journals sealed first. A receiver that did not answer or could not seal is a problem of the catalog
+  /// that `hides_newer`.
   Result<std::unique_ptr<StoreCatalog>> load(const DatabaseName& database);
-  /// Appends records that an authority signed, by their names, to every receiver or to the store directory (which no receiver may be using:
-  /// kTemporary). Stops at the first that is refused; repeating is harmless.
+  /// kTemporary when a configured receiver is not open.
+  Status check_all_answer() const;
+  /// Appends records that an authority signed, by their names, to every configured receiver (all of them must answer) or to the store directory
+  /// (which no receiver may be using: kTemporary). A receiver that does not hold what a record is about (kNotFound) needs none of it. Stops at
+  /// the first that is refused; repeating is harmless.
   Status append(const std::vector<std::pair<std::string, Bytes>>& records);
   /// The next timeline number at every receiver (reserved there durably) or from what the store knows: numbers that must look taken.
   Result<std::vector<std::uint32_t>> reserve_timeline(const StoreCatalog& catalog, const recovery::Plan& plan);
@@ -69,12 +73,19 @@ class Context {
 
  private:
   Context() = default;
+  /// Opens the receivers that are not open; the last error when none is.
+  Status connect();
   config::RestoreConfig config_;
   StoreOptions options_;
+  const std::atomic<bool>* cancelled_ = nullptr;
   io::PosixFileSystem fs_;
   SystemClock clock_;
+  std::shared_ptr<net::TlsContext> tls_;
   std::vector<std::unique_ptr<client::RemoteReader>> receivers_;
+  std::vector<Problem> away_;  ///< receivers that did not answer when they were asked last
+  Instant connected_;          ///< when that was
   std::unique_ptr<store::ObjectReader> objects_;
+  UnionReader* union_ = nullptr;  ///< objects_, of receivers
   std::string journal_directory_;
   std::vector<crypto::VerifyKey> authorities_;
   PassphraseSource passphrases_;

@@ -2,17 +2,18 @@
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <thread>
+#include <utility>
 
 #include "core/config/log.h"
 #include "core/config/values.h"
 #include "core/io/durable_file.h"
-#include "core/pg/control_file.h"
 #include "restore/apply/data_directory.h"
-#include "restore/fetch/decoding_log_index.h"
 #include "restore/main/commands.h"
 #include "restore/main/context.h"
 #include "restore/main/output.h"
+#include "restore/main/planning.h"
 #include "restore/main/stop_signals.h"
 #include "restore/postgres/standby_questions.h"
 #include "restore/wal/wal_follow.h"
@@ -26,7 +27,7 @@ using nlohmann::json;
 struct Options {
   StoreOptions store;
   std::string into, interval = "5s", role = "postgres";
-  bool once = false, promote = false, status = false;
+  bool once = false, promote = false, status = false, accept_damaged = false;
 };
 
 constexpr auto kPromotePatience = std::chrono::minutes(10);
@@ -71,10 +72,12 @@ class Follower {
       write_status(done);
       if (options_.promote) {
         if (!done.ok()) return done.error().in("bring the standby up to date before it is promoted");
+        if (trouble_ && !options_.accept_damaged) return trouble_->in("the standby is not promoted: it may lack commits");
         return promote(done->end);
       }
       if (options_.once) {
         if (!done.ok()) return done.error();
+        if (trouble_) return *trouble_;
         print(common_.json ? status_.dump() + "\n" : fmt::format("{} is at {}, {:.1f} s behind the source\n", directory_, done->end.to_string(), status_.value("lag_seconds", 0.0)));
         return 0;
       }
@@ -82,6 +85,8 @@ class Follower {
         // A receiver that is away comes back; a history that was left does not.
         if (!is_temporary(done.error().code)) return done.error();
         log::warning("the standby gets no new log for now", {{"error", done.error().to_string()}});
+      } else if (trouble_ && std::exchange(told_, trouble_->to_string()) != told_) {
+        log::warning("the standby may lack commits", {{"error", told_}});
       }
       for (Duration waited{0}; waited < interval; waited += std::chrono::milliseconds(100)) {
         if (signals_.raised()) return 0;
@@ -101,21 +106,20 @@ class Follower {
     STELE_TRY(catalog_, context_->load(database_));
     LogReader reader(*catalog_, context_->keys());
     STELE_TRY(Followed done, extend_staging(*catalog_, reader, staging_, context_->workers()));
-    // What a restart of the standby would not read again can go.
-    io::PosixFileSystem fs;
-    if (auto bytes = io::read_file(fs, directory_ + "/global/pg_control", 64 << 10); bytes.ok()) {
-      if (auto control = pg::parse_control_file(*bytes); control.ok()) {
-        STELE_TRY([[maybe_unused]] const std::size_t removed, trim_staging(staging_, control->checkpoint_copy.redo));
-      }
+    trouble_ = std::move(done.stuck);
+    for (const Status& complete : {context_->check_known_heads(*catalog_), check_newest(*catalog_, {options_.store.accept_older, options_.accept_damaged})}) {
+      if (!complete.ok() && !trouble_) trouble_ = complete.error();
     }
+    STELE_TRY([[maybe_unused]] const std::size_t removed, trim_staging(staging_, directory_));
     return done;
   }
 
   void write_status(const Result<Followed>& done) {
     const Timestamp now = context_->clock().now();
     status_["updated"] = to_iso8601(now);
+    status_.erase("error");
     if (done.ok()) {
-      status_.erase("error");
+      if (trouble_) status_["error"] = trouble_->to_string();
       status_["received_lsn"] = done->end.to_string();
       status_["timeline"] = done->timeline;
       status_["as_of"] = done->as_of.is_none() ? json(nullptr) : json(to_iso8601(done->as_of));
@@ -133,7 +137,8 @@ class Follower {
   Result<int> promote(Position end) {
     STELE_TRY(StandbyQuestions questions, StandbyQuestions::open(context_->config().postgres.bin_directory.string(), context_->config().postgres.user, directory_, options_.role));
     const Instant limit = std::chrono::steady_clock::now() + kPromotePatience;
-    STELE_TRY(const Position record, last_record(end));
+    LogReader reader(*catalog_, context_->keys());
+    STELE_TRY(const Position record, last_record_before(*catalog_, reader, staging_, end));
     for (;;) {
       STELE_TRY(const StandbyState state, questions.ask());
       if (!state.in_recovery) return Error{ErrorCode::kUsage, fmt::format("{} is no standby any more: it was promoted", directory_), ""};
@@ -154,18 +159,6 @@ class Follower {
     return 0;
   }
 
-  /// Where the last whole record before the end of the log ends: a standby replays no further.
-  Result<Position> last_record(Position end) {
-    LogReader reader(*catalog_, context_->keys());
-    DecodingLogIndex index(*catalog_, reader);
-    STELE_TRY(const WalPlan plan, following());
-    STELE_TRY(const recovery::BranchPath path, recovery::path_to(catalog_->facts(), plan.following));
-    const recovery::LogMap log(catalog_->facts());
-    const auto cover = recovery::cover_path(log, path, plan.begin, end);
-    STELE_TRY(const auto place, index.last_record(cover.pieces, plan.begin));
-    return place ? place->end : plan.begin;
-  }
-
   const cli::Common& common_;
   const Options& options_;
   std::string directory_, staging_;
@@ -176,6 +169,8 @@ class Follower {
   DatabaseName database_;
   json status_ = json::object();
   Timestamp as_of_;
+  std::optional<Error> trouble_;  ///< why a promotion now may lack commits
+  std::string told_;              ///< of it, in the log
 };
 
 Result<int> show_status(const cli::Common& common, const Options& options, const std::string& directory) {
@@ -211,6 +206,7 @@ Command add_follow(CLI::App& app, const cli::Common& common) {
   command->add_option("--interval", options->interval, "How often new log is looked for")->capture_default_str();
   command->add_flag("--once", options->once, "Fetch what there is, and end");
   command->add_flag("--promote", options->promote, "Fetch and replay what there is, reserve the timeline number, and promote");
+  command->add_flag("--accept-damaged", options->accept_damaged, "With --promote: although log that it was not given is damaged or missing")->needs("--promote");
   command->add_flag("--status", options->status, "How far it is: lag in seconds. Needs no key");
   command->add_option("--role", options->role, "A superuser of the database")->capture_default_str();
   cli::add_examples(*command, {"stele-restore follow --into /srv/pg", "stele-restore follow --into /srv/pg --status --json", "stele-restore follow --into /srv/pg --promote"});

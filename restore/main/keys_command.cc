@@ -146,6 +146,29 @@ Result<std::optional<StoredList>> newest_list(Context& context, const DatabaseNa
   return out;
 }
 
+/// Resealed keys of the authority that are in the store, for nobody but those on the list: receivers take no others.
+Result<std::vector<std::pair<std::string, Bytes>>> resealed_for(Context& context, const DatabaseName& database, const format::RecipientList& list) {
+  std::vector<std::pair<std::string, Bytes>> out;
+  STELE_TRY(const auto names, context.objects().list(format::database_prefix(database) + "resealed/"));
+  for (const store::ObjectInfo& info : names) {
+    STELE_TRY(Bytes bytes, context.objects().read_all(info.name, format::kMaxRecordBytes));
+    auto record = format::parse_record(bytes, format::RecordKind::kResealedKeys);
+    if (!record.ok() || !format::verify_by_any(*record, context.authorities()).ok()) continue;
+    STELE_TRY(const format::ResealedKeys keys, format::ResealedKeys::read(*record));
+    const bool listed = std::all_of(keys.keys.begin(), keys.keys.end(), [&](const auto& sealed) { return std::find(list.recipients.begin(), list.recipients.end(), sealed.recipient) != list.recipients.end(); });
+    if (keys.database == database && listed) out.emplace_back(info.name, std::move(bytes));
+  }
+  return out;
+}
+
+/// A file that is there already must be the one that will be written.
+Status check_list_file(const std::string& file, ByteView list) {
+  auto there = read_small_file(file, format::kMaxRecordBytes);
+  if (!there.ok()) return there.error().code == ErrorCode::kNotFound ? Status() : Status(there.error());
+  if (equal(*there, list)) return {};
+  return Error{ErrorCode::kExists, fmt::format("{} is another recipient list", file), "remove it or give another --directory; nothing was stored"};
+}
+
 /// `keys reseal`: a new recipient list, and every epoch's keys sealed to those who have none of them yet.
 Result<int> reseal(const cli::Common& common, const Options& options) {
   std::vector<format::Recipient> recipients;
@@ -153,6 +176,7 @@ Result<int> reseal(const cli::Common& common, const Options& options) {
     STELE_TRY(recipients, read_recipients(options.recipients));
   }
   STELE_TRY(const Opened opened, open(common, options, true));
+  STELE_CHECK(opened.context->check_all_answer());
   STELE_TRY(const crypto::AuthorityKey authority, open_authority_key(options.authority_key, opened.context->passphrases()));
   const auto& authorities = opened.context->authorities();
   if (std::find(authorities.begin(), authorities.end(), authority.key.verify_key()) == authorities.end()) {
@@ -178,8 +202,16 @@ Result<int> reseal(const cli::Common& common, const Options& options) {
     STELE_TRY(const format::SignedRecord record, list.sign(authority.key));
     list_id = record.id();
     list_bytes = record.bytes;
-    records.emplace_back(format::recipients_name(database, list_id), record.bytes);
   }
+  std::string file;
+  if (!options.directory.empty()) {
+    file = options.directory + "/recipients.rec";
+    STELE_CHECK(check_list_file(file, list_bytes));
+  }
+  // What one receiver has another may lack, after an interruption or because it was away.
+  records.emplace_back(format::recipients_name(database, list_id), list_bytes);
+  STELE_TRY(auto earlier, resealed_for(*opened.context, database, list));
+  std::move(earlier.begin(), earlier.end(), std::back_inserter(records));
   crypto::SodiumRandom random;
   std::size_t resealed = 0, complete = 0;
   std::vector<Problem> problems = opened.catalog->problems();
@@ -203,12 +235,10 @@ Result<int> reseal(const cli::Common& common, const Options& options) {
   }
   if (closed && resealed + complete == 0) return *closed;
   STELE_CHECK(opened.context->append(records));
-  std::string file;
-  if (!options.directory.empty()) {
+  if (!file.empty()) {
     io::PosixFileSystem fs;
     STELE_CHECK(io::make_directories_durably(fs, options.directory));
-    file = options.directory + "/recipients.rec";
-    STELE_CHECK(write_new_file(file, list_bytes, false));
+    STELE_CHECK(io::write_file_durably(fs, file, list_bytes, io::WriteMode::kReplace));
   }
   if (common.json) {
     json out = {{"database", database.to_string()}, {"recipient_list", list_id.hex()}, {"serial", list.serial}, {"recipients", json::array()}, {"resealed", resealed}, {"complete", complete},

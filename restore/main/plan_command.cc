@@ -35,7 +35,7 @@ Command add_plan(CLI::App& app, const cli::Common& common) {
     STELE_CHECK(context->check_known_heads(*catalog));
     LogReader reader(*catalog, context->keys());
     DecodingLogIndex index(*catalog, reader);
-    STELE_TRY(const recovery::Plan plan, plan_restore(*catalog, target, to_plan_options(options->target), context->keys().empty() ? nullptr : &index));
+    STELE_TRY(const recovery::Plan plan, plan_restore(*catalog, target, to_plan_options(options->target), options->store.accept_older, context->keys().empty() ? nullptr : &index));
     if (common.json) {
       nlohmann::json out = to_json(plan, catalog->facts());
       out["problems"] = to_json(catalog->problems());

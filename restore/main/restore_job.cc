@@ -54,7 +54,7 @@ Status RestoreJob::Impl::decide() {
   if (options_.choose_target) {
     STELE_TRY(target, options_.choose_target(catalog_->facts()));
   }
-  STELE_TRY(report_.plan, plan_restore(*catalog_, target, to_plan_options(options_.target), &index));
+  STELE_TRY(report_.plan, plan_restore(*catalog_, target, to_plan_options(options_.target), options_.store.accept_older, &index));
   report_.problems = catalog_->problems();
   STELE_TRY(snapshot_, SnapshotReader::open(*catalog_, context_->keys(), report_.plan.snapshot.id, context_->workers()));
   STELE_CHECK(check_existing());

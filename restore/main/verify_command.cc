@@ -37,7 +37,7 @@ Command add_verify(CLI::App& app, const cli::Common& common) {
     STELE_CHECK(context->check_known_heads(*catalog));
     LogReader reader(*catalog, context->keys());
     DecodingLogIndex index(*catalog, reader);
-    STELE_TRY(const recovery::Plan plan, plan_restore(*catalog, target, to_plan_options(options->target), &index));
+    STELE_TRY(const recovery::Plan plan, plan_restore(*catalog, target, to_plan_options(options->target), options->store.accept_older, &index));
     STELE_TRY(auto snapshot, SnapshotReader::open(*catalog, context->keys(), plan.snapshot.id, context->workers()));
     SharedProgress files("verify files", snapshot->raw_bytes(), context->clock(), common.json);
     STELE_CHECK(snapshot->read_files(

@@ -16,8 +16,9 @@ namespace stele::restore {
 
 /// Something in a store that does not count, with the reason. Never dropped silently: every command shows them.
 struct Problem {
-  std::string object;  ///< its name in the store
+  std::string object;  ///< its name in the store, or the receiver's
   Error error;
+  bool hides_newer = false;  ///< not about what is here: log behind all of it may exist, which nobody gave
 };
 
 /// An agent that the authority enrolled for this database.

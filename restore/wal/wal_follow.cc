@@ -9,9 +9,11 @@
 #include <cerrno>
 
 #include "core/io/durable_file.h"
+#include "core/pg/control_file.h"
 #include "core/pg/wal_segment.h"
 #include "core/recovery/windows.h"
 #include "restore/apply/beneath.h"
+#include "restore/fetch/decoding_log_index.h"
 #include "restore/wal/wal_stager.h"
 
 namespace stele::restore {
@@ -20,7 +22,7 @@ using recovery::BranchFact;
 
 namespace {
 
-constexpr std::uint64_t kMaxPlan = 256u << 20;
+constexpr std::uint64_t kMaxPlan = 256u << 20, kMaxControlFile = 64u << 10;
 
 /// What root adds belongs to the directory's owner, the server's user, who reads it.
 Status give_to_owner(const std::string& directory, const std::string& path) {
@@ -52,6 +54,15 @@ Status write_history(const std::string& directory, const std::string& name, std:
   STELE_CHECK(write_file(directory, name, text));
   plan.histories.insert(name);
   return {};
+}
+
+std::optional<Error> why_stuck(const recovery::Cover& cover) {
+  constexpr std::string_view kHint = "ask another receiver; `stele-restore list` shows what is damaged and missing";
+  if (!cover.mismatches.empty() && cover.mismatches.back().position == cover.end) {
+    return Error{ErrorCode::kDamaged, fmt::format("two objects of the log that meet at {} belong to different histories", cover.end.to_string()), std::string(kHint)};
+  }
+  if (!cover.resumes) return std::nullopt;
+  return Error{ErrorCode::kGap, fmt::format("the log has a hole at {} and goes on at {}", cover.end.to_string(), cover.resumes->to_string()), std::string(kHint)};
 }
 
 }  // namespace
@@ -86,7 +97,7 @@ Result<Followed> extend_staging(const StoreCatalog& catalog, LogReader& reader, 
   const Position from = moved || switch_inside ? Position{plan.end.value / size * size} : plan.end;
   const recovery::LogMap log(facts);
   const recovery::Cover cover = recovery::cover_path(log, path, from, recovery::kEndOfTime);
-  Followed out{plan.end, log.as_of(followed->stream, plan.end), plan.timelines.back().number, 0};
+  Followed out{plan.end, log.as_of(followed->stream, plan.end), plan.timelines.back().number, 0, why_stuck(cover)};
   if (cover.end <= plan.end) return out;
   STELE_TRY(const BeneathDirectory root, BeneathDirectory::open(directory));
   std::map<std::uint64_t, std::string> by_number;
@@ -98,13 +109,8 @@ Result<Followed> extend_staging(const StoreCatalog& catalog, LogReader& reader, 
   STELE_CHECK(write_log_pieces(reader, cover.pieces, by_number, size, root, workers, {}));
   for (const auto& [number, name] : by_number) STELE_CHECK(give_to_owner(directory, directory + "/" + name));
   if (moved) {
-    // PostgreSQL looks for the newest timeline by counting up from its own: numbers that nobody wrote must not end its search.
-    for (std::uint32_t number = plan.timelines.back().number + 1; number <= current->timeline; ++number) {
-      std::string text = "# never written\n";
-      const auto ancestor = std::find_if(current->history.begin(), current->history.end(), [&](const recovery::SwitchPoint& s) { return s.timeline == number; });
-      if (number == current->timeline) text = history_text(number, current->history);
-      else if (ancestor != current->history.end()) text = history_text(number, {current->history.begin(), ancestor});
-      STELE_CHECK(write_history(directory, pg::history_file_name(number), text, plan));
+    for (const auto& [name, text] : history_files_up_to(current->timeline, current->history)) {
+      if (!plan.histories.contains(name)) STELE_CHECK(write_history(directory, name, text, plan));
     }
     plan.timelines.clear();
     Position begin;
@@ -124,7 +130,38 @@ Result<Followed> extend_staging(const StoreCatalog& catalog, LogReader& reader, 
   return out;
 }
 
-Result<std::size_t> trim_staging(const std::string& directory, Position needed) {
+Result<Position> last_record_before(const StoreCatalog& catalog, LogReader& reader, const std::string& directory, Position end) {
+  STELE_TRY(const WalPlan plan, read_wal_plan(directory));
+  STELE_TRY(const recovery::BranchPath path, recovery::path_to(catalog.facts(), plan.following));
+  const recovery::LogMap log(catalog.facts());
+  // Retention may have taken what was staged long ago: the last stretch without a hole is enough.
+  Position from = plan.begin;
+  recovery::Cover cover = recovery::cover_path(log, path, from, end);
+  while (cover.end < end && cover.resumes && *cover.resumes < end) {
+    from = *cover.resumes;
+    cover = recovery::cover_path(log, path, from, end);
+  }
+  DecodingLogIndex index(catalog, reader);
+  std::optional<recovery::RecordPlace> place;
+  if (cover.end == end) {
+    STELE_TRY(place, index.last_record(cover.pieces, from));
+  }
+  if (!place) return Error{ErrorCode::kGap, fmt::format("the store does not hold the log before {}, which this standby was given", end.to_string()), "is it the right store?"};
+  return place->end;
+}
+
+Result<std::size_t> trim_staging(const std::string& directory, const std::string& data_directory) {
+  io::PosixFileSystem fs;
+  // Until the first start recovery begins where backup_label says. That may lie before the redo position of pg_control, which was copied last:
+  // a restart point of the standby that the snapshot was taken from is newer than the snapshot's checkpoint.
+  STELE_TRY(const bool labelled, fs.exists(data_directory + "/backup_label"));
+  if (labelled) return std::size_t{0};
+  const auto bytes = io::read_file(fs, data_directory + "/global/pg_control", kMaxControlFile);
+  if (!bytes.ok()) return std::size_t{0};
+  // Read while the server may write it: a wrong checksum says nothing, the next look will do.
+  const auto control = pg::parse_control_file(*bytes);
+  if (!control.ok()) return std::size_t{0};
+  const Position needed = control->checkpoint_copy.redo;
   STELE_TRY(WalPlan plan, read_wal_plan(directory));
   std::vector<std::string> old;
   for (const std::string& name : plan.segments) {

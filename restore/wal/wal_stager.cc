@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "core/pg/wal_segment.h"
@@ -70,6 +71,18 @@ std::map<std::string, std::string> history_files(const recovery::Facts& facts, c
   return out;
 }
 
+std::map<std::string, std::string> history_files_up_to(std::uint32_t timeline, const std::vector<recovery::SwitchPoint>& history) {
+  std::map<std::string, std::string> out;
+  for (std::uint32_t number = 2; number <= timeline; ++number) {
+    std::string text = "# never written\n";
+    const auto ancestor = std::find_if(history.begin(), history.end(), [&](const recovery::SwitchPoint& s) { return s.timeline == number; });
+    if (number == timeline) text = history_text(number, history);
+    else if (ancestor != history.end()) text = history_text(number, {history.begin(), ancestor});
+    out[pg::history_file_name(number)] = std::move(text);
+  }
+  return out;
+}
+
 Status write_log_pieces(LogReader& reader, const std::vector<LogPiece>& pieces, const std::map<std::uint64_t, std::string>& by_number, std::uint64_t segment_size,
                         const BeneathDirectory& root, std::size_t workers, const std::function<void(std::uint64_t)>& progress) {
   for (const auto& [number, name] : by_number) {
@@ -113,7 +126,7 @@ Status stage_wal(const StoreCatalog& catalog, LogReader& reader, const Plan& pla
     by_number[segment.number] = name;
   }
   STELE_CHECK(write_log_pieces(reader, plan.log, by_number, plan.segment_size, root, workers, progress));
-  for (const auto& [name, text] : history_files(catalog.facts(), plan, reserved)) {
+  for (const auto& [name, text] : follow ? history_files_up_to(plan.timeline, plan.history) : history_files(catalog.facts(), plan, reserved)) {
     STELE_CHECK(write_small(root, name, text));
     wal.histories.insert(name);
   }

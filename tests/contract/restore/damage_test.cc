@@ -1,3 +1,4 @@
+#include "core/crypto/hash.h"
 #include "tests/contract/restore/small_store.h"
 
 namespace stele::restore {
@@ -122,6 +123,45 @@ TEST_F(Damage, AnotherTimeInARunsHeadIsForgery) {
   const Status verified = verify();
   ASSERT_FALSE(verified.ok());
   EXPECT_EQ(exit_code(verified.error().code), 4) << verified.error().to_string();
+}
+
+TEST_F(Damage, AnAsOfThatNobodySignedIsForgery) {
+  fill(12, false);
+  builder_->log(stream_, end_, {}, {}, {}, second(50));
+  recovery::Target target;
+  target.kind = recovery::TargetKind::kTime;
+  auto plan = [&](std::int64_t at) {
+    target.time = second(at);
+    const auto catalog = load().value();
+    KeyRing keys;
+    keys.add(builder_->recovery_key());
+    LogReader log(*catalog, keys);
+    DecodingLogIndex index(*catalog, log);
+    auto planned = plan_restore(*catalog, target, {}, false, &index);
+    return planned.ok() ? Status() : Status(planned.error());
+  };
+  ASSERT_TRUE(plan(40).ok()) << "no commit follows, and the source was seen later";
+  EXPECT_EQ(plan(60).error().code, ErrorCode::kUnreachable);
+  // Whoever holds the store writes a later time into the head, whose hash anybody can make.
+  const auto catalog = load().value();
+  const auto& runs = catalog->facts().runs;
+  const auto run = std::find_if(runs.begin(), runs.end(), [](const recovery::RunFact& r) { return r.range.empty(); });
+  ASSERT_NE(run, runs.end());
+  const std::string path = builder_->file_of(run->name);
+  Bytes bytes = read_path(path);
+  const auto head = format::parse_run_head(bytes);
+  ASSERT_TRUE(head.ok());
+  Bytes honest, forged;
+  ByteWriter(honest).i64(second(50).micros);
+  ByteWriter(forged).i64(second(90).micros);
+  const auto end = bytes.begin() + static_cast<std::ptrdiff_t>(head->head_size - Digest::kSize);
+  for (auto at = bytes.begin(); (at = std::search(at, end, honest.begin(), honest.end())) != end;) at = std::copy(forged.begin(), forged.end(), at);
+  const Digest hash = crypto::hash(crypto::default_suite(), ByteView(bytes).first(head->head_size - Digest::kSize));
+  std::copy(hash.view().begin(), hash.view().end(), end);
+  ASSERT_TRUE(format::parse_run_head(bytes).ok());
+  fs::permissions(path, fs::perms::owner_write, fs::perm_options::add);
+  write_path(path, bytes);
+  EXPECT_EQ(plan(60).error().code, ErrorCode::kForged);
 }
 
 }  // namespace

@@ -98,7 +98,7 @@ class SmallStore : public testing::Test {
     keys.add(builder_->recovery_key());
     LogReader log(*catalog, keys);
     DecodingLogIndex index(*catalog, log);
-    STELE_TRY(const recovery::Plan plan, plan_restore(*catalog, {}, {}, &index));
+    STELE_TRY(const recovery::Plan plan, plan_restore(*catalog, {}, {}, false, &index));
     STELE_TRY(auto snapshot, SnapshotReader::open(*catalog, keys, plan.snapshot.id, 2));
     STELE_CHECK(snapshot->read_files(2, [](std::size_t, std::uint64_t, ByteView) -> Status { return {}; }, {}));
     STELE_TRY([[maybe_unused]] const std::size_t objects, verify_log(*catalog, log, plan, 2, {}));
