@@ -55,6 +55,14 @@ Status make_empty_directory(const std::string& path) {
   return {};
 }
 
+/// From here on no server starts on it, whatever happens.
+Status remove_control_file(const BeneathDirectory& root) {
+  STELE_TRY(const bool there, root.exists(std::string(kControlPath)));
+  if (!there) return {};
+  STELE_CHECK(root.remove(std::string(kControlPath)));
+  return root.sync_directory("global");
+}
+
 mode_t file_mode(const format::FileEntry& entry) {
   const mode_t mode = entry.mode & kModeBits;
   // PostgreSQL accepts 0600 and 0640 only; a file that its owner cannot read helps nobody.
@@ -63,6 +71,12 @@ mode_t file_mode(const format::FileEntry& entry) {
 mode_t directory_mode(const format::FileEntry& entry) { return ((entry.mode & kModeBits) | 0700) & 0750; }
 
 }  // namespace
+
+Status mark_incomplete(const std::string& directory, std::uint64_t system_identifier) {
+  STELE_CHECK(write_marker(directory, system_identifier, true));
+  STELE_TRY(const BeneathDirectory root, BeneathDirectory::open(directory));
+  return remove_control_file(root);
+}
 
 const BeneathDirectory& DataDirectory::root_of(const format::FileEntry& entry, std::string& path) const {
   path = entry.path;
@@ -112,12 +126,7 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::begin_over(const ExistingD
   if (::mkdir(existing.path.c_str(), 0700) != 0 && errno != EEXIST) return system_error("make directory", existing.path, errno);
   if (::chmod(existing.path.c_str(), 0700) != 0) return system_error("set the mode of", existing.path, errno);
   STELE_TRY(BeneathDirectory root, BeneathDirectory::open(existing.path));
-  // From here on no server starts on it, whatever happens.
-  STELE_TRY(const bool controlled, root.exists(std::string(kControlPath)));
-  if (controlled) {
-    STELE_CHECK(root.remove(std::string(kControlPath)));
-    STELE_CHECK(root.sync_directory("global"));
-  }
+  STELE_CHECK(remove_control_file(root));
   std::error_code ec;
   for (const std::string& beside : {staging_path(existing.path), extra_files_path(existing.path)}) std::filesystem::remove_all(beside, ec);
   out->roots_.emplace_back(0, std::move(root));

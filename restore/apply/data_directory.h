@@ -20,6 +20,10 @@ std::string marker_path(const std::string& directory);       ///< DIR.stele-inco
 std::string staging_path(const std::string& directory);      ///< DIR.stele-wal
 std::string extra_files_path(const std::string& directory);  ///< DIR.stele-extra
 
+/// Makes a complete directory incomplete again: marker, then global/pg_control goes, so that no server starts on it. For one that turned out
+/// not to be what was asked for; `run --delta` writes over it.
+Status mark_incomplete(const std::string& directory, std::uint64_t system_identifier);
+
 /// Writes a snapshot's files. In this order: the marker; directories, files and links; `finish_files` when all bytes are durable;
 /// then whatever must come before the server may start (log, settings); `complete` writes global/pg_control and removes the marker.
 /// Destroyed before `complete`, the marker stays and says what the directory is. write_file is thread-safe, the rest is not.

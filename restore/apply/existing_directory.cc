@@ -64,7 +64,7 @@ Result<ExistingDirectory> inspect_existing(const std::string& directory) {
   if (fs::is_directory(root / "pg_tblspc", ec)) {
     for (const auto& entry : fs::directory_iterator(root / "pg_tblspc", ec)) {
       const auto oid = leading_number<std::uint32_t>(entry.path().filename().string());
-      if (oid && fs::is_symlink(entry.symlink_status())) out.tablespaces[*oid] = fs::read_symlink(entry.path(), ec).string();
+      if (oid && fs::is_symlink(entry.symlink_status())) out.tablespaces[*oid] = normal_path(fs::read_symlink(entry.path(), ec).string());
     }
   }
   const std::string control = read_front(root / "global/pg_control", 8192);

@@ -13,13 +13,13 @@ bool is_inside(const std::string& path, const std::string& directory) {
   return path == directory || path.starts_with(directory.ends_with('/') ? directory : directory + "/");
 }
 
-std::string normal(const std::string& path) {
+}  // namespace
+
+std::string normal_path(const std::string& path) {
   std::string out = std::filesystem::path(path).lexically_normal().string();
   while (out.size() > 1 && out.ends_with('/')) out.pop_back();
   return out;
 }
-
-}  // namespace
 
 Result<std::pair<std::uint32_t, std::string>> parse_tablespace_option(const std::string& text) {
   const std::size_t equals = text.find('=');
@@ -28,7 +28,7 @@ Result<std::pair<std::uint32_t, std::string>> parse_tablespace_option(const std:
   if (equals == std::string::npos || ec != std::errc() || end != text.data() + equals || oid == 0 || equals + 1 >= text.size() || text[equals + 1] != '/') {
     return Error{ErrorCode::kUsage, fmt::format("--tablespace {}: expected OID=DIRECTORY with an absolute directory", text), "for example --tablespace 16400=/srv/ts"};
   }
-  return std::pair(oid, normal(text.substr(equals + 1)));
+  return std::pair(oid, normal_path(text.substr(equals + 1)));
 }
 
 Result<std::vector<TablespaceTarget>> map_tablespaces(const std::vector<format::TablespaceEntry>& tablespaces, const TablespaceOptions& options,
@@ -42,11 +42,11 @@ Result<std::vector<TablespaceTarget>> map_tablespaces(const std::vector<format::
     if (t.location.empty() || t.location.front() != '/') {
       target.in_place = true;
     } else if (mapped != options.mapped.end()) {
-      target.directory = normal(mapped->second);
+      target.directory = normal_path(mapped->second);
     } else if (!options.root.empty()) {
-      target.directory = normal(fmt::format("{}/{}", options.root, t.oid));
+      target.directory = normal_path(fmt::format("{}/{}", options.root, t.oid));
     } else if (options.original) {
-      target.directory = normal(t.location);
+      target.directory = normal_path(t.location);
     } else {
       missing += fmt::format("{}{} (was {})", missing.empty() ? "" : ", ", t.oid, t.location);
       continue;
@@ -62,7 +62,7 @@ Result<std::vector<TablespaceTarget>> map_tablespaces(const std::vector<format::
   }
   for (std::size_t i = 0; i < out.size(); ++i) {
     if (out[i].in_place) continue;
-    if (is_inside(out[i].directory, normal(data_directory)) || is_inside(normal(data_directory), out[i].directory)) {
+    if (is_inside(out[i].directory, normal_path(data_directory)) || is_inside(normal_path(data_directory), out[i].directory)) {
       return Error{ErrorCode::kUsage, fmt::format("tablespace {} in {}: not inside or around the data directory {}", out[i].oid, out[i].directory, data_directory), ""};
     }
     for (std::size_t k = 0; k < i; ++k) {
@@ -72,6 +72,21 @@ Result<std::vector<TablespaceTarget>> map_tablespaces(const std::vector<format::
     }
   }
   return out;
+}
+
+Status check_tablespace_places(const std::vector<TablespaceTarget>& tablespaces, const std::map<std::uint32_t, std::string>& held) {
+  namespace fs = std::filesystem;
+  for (const TablespaceTarget& t : tablespaces) {
+    if (t.in_place) continue;
+    std::error_code ec;
+    const fs::file_status there = fs::symlink_status(t.directory, ec);
+    if (there.type() == fs::file_type::not_found) continue;
+    auto holds = held.find(t.oid);
+    const bool directory = fs::is_directory(there), empty = directory && fs::is_empty(t.directory, ec);
+    if (!ec && directory && (empty || (holds != held.end() && holds->second == t.directory))) continue;
+    return Error{ErrorCode::kExists, fmt::format("{}, for tablespace {}, is not an empty directory", t.directory, t.oid), "choose an empty or new directory with --tablespace OID=DIR"};
+  }
+  return {};
 }
 
 }  // namespace stele::restore

@@ -31,4 +31,11 @@ Result<std::pair<std::uint32_t, std::string>> parse_tablespace_option(const std:
 Result<std::vector<TablespaceTarget>> map_tablespaces(const std::vector<format::TablespaceEntry>& tablespaces, const TablespaceOptions& options,
                                                       const std::string& data_directory);
 
+/// Looks whether the directory of each tablespace may be written to: it does not exist, is empty, or is one of `held`, by OID, which the data
+/// directory that is rewritten already has there. kExists. Changes nothing.
+Status check_tablespace_places(const std::vector<TablespaceTarget>& tablespaces, const std::map<std::uint32_t, std::string>& held);
+
+/// A path without "..", "." and double or trailing slashes.
+std::string normal_path(const std::string& path);
+
 }  // namespace stele::restore

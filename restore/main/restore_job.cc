@@ -64,6 +64,7 @@ Status RestoreJob::Impl::decide() {
     if (std::any_of(known.begin(), known.end(), [&](const format::TablespaceEntry& t) { return t.oid == oid; })) places.mapped.emplace(oid, directory);
   }
   STELE_TRY(report_.tablespaces, map_tablespaces(snapshot_->sealed().tablespaces, places, report_.directory));
+  STELE_CHECK(check_tablespace_places(report_.tablespaces, existing_.tablespaces));
   STELE_CHECK(check_space());
   if (options_.start || options_.side_instance) {
     STELE_TRY(installation_, find_installation(context_->fs(), runner_, static_cast<int>(snapshot_->sealed().server_version), context_->config().postgres.bin_directory.string()));

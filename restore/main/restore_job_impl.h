@@ -36,8 +36,6 @@ class RestoreJob::Impl {
   Status write_files();
   Status write_log();
   Status configure_server();
-  /// Until it answers as a hot standby.
-  Status start_standby(const ServerOptions& server);
 
   const cli::Common& common_;
   std::string program_;  ///< what PostgreSQL runs as its restore_command

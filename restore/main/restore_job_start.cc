@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <thread>
 
 #include "restore/main/output.h"
 #include "restore/main/private_place.h"
@@ -30,51 +29,35 @@ RecoveryTarget to_postgres(const recovery::RecoveryTarget& target) {
 Status RestoreJob::Impl::start() {
   ServerOptions server = server_options();
   const Instant begin = clock_.steady_now();
-  if (options_.standby) return start_standby(server);
-  if (options_.action == "promote") {
-    STELE_TRY(const PrivatePlace socket, PrivatePlace::make("/tmp", "stele-run"));
-    server.private_directory = socket.path();
-    server.detached = false;
-    STELE_TRY(auto asked, recover_to_end(server, {}));
-    STELE_CHECK(asked->stop(StopMode::kFast, kStopPatience));
-    server.private_directory.clear();
-    server.detached = true;
-  } else {
-    report_.end_not_checked = fmt::format("the server does not promote (--target-action {})", options_.action);
-  }
+  const bool promote = options_.action == "promote" && !options_.standby, shut_down = options_.action == "shutdown";
+  // First privately: nobody writes before the check, and what it logs is where and how it can be read, whatever the source's settings are.
+  STELE_TRY(const PrivatePlace socket, PrivatePlace::make("/tmp", "stele-run"));
+  ServerOptions hidden = server;
+  hidden.private_directory = socket.path();
+  hidden.detached = false;
   WaitOptions wait;
   wait.cancelled = options_.cancelled;
-  STELE_TRY(auto process, recover(context_->fs(), runner_, server, wait));
-  if (!report_.recovery) {
-    STELE_TRY(report_.recovery, process->log());
+  wait.until_hot_standby = options_.standby;
+  STELE_TRY(auto asked, recover_to_end(hidden, wait));
+  if (!shut_down) STELE_CHECK(asked->stop(StopMode::kFast, kStopPatience));
+  if (promote) {
+    STELE_CHECK(clear_recovery_target(context_->fs(), report_.directory));
+    STELE_CHECK(give_file_to(user_, report_.directory + "/postgresql.auto.conf"));
   }
+  if (shut_down) report_.end_not_checked = "the server shut down at its target (--target-action shutdown)";
+  if (options_.standby) report_.end_not_checked = "it is a standby and goes on";
+  // A server that was stopped while it was paused answers again when it is back where it was (minRecoveryPoint).
+  wait.until_hot_standby = !promote;
+  if (!shut_down) STELE_CHECK(recover(context_->fs(), runner_, server, wait));
   report_.started = true;
   // Recovery is over: PostgreSQL has its own log now.
-  if (options_.action == "promote") {
+  if (promote) {
     std::error_code ec;
     std::filesystem::remove_all(report_.staging, ec);
     if (!ec) report_.staging.clear();
   }
   report_.seconds_recovery = std::chrono::duration<double>(clock_.steady_now() - begin).count();
   report_.seconds_total = seconds();
-  return {};
-}
-
-Status RestoreJob::Impl::start_standby(const ServerOptions& server) {
-  STELE_TRY(auto process, ServerProcess::start(context_->fs(), runner_, server));
-  for (;;) {
-    STELE_TRY(const ServerState now, process->state());
-    if (now.running && now.hot_standby) break;
-    STELE_CHECK(stopped());
-    if (!now.running) {
-      STELE_TRY(const RecoveryLog said, process->log());
-      return start_error(said, server.data_directory, server.log_file);
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-  STELE_TRY(report_.recovery, process->log());
-  report_.started = true;
-  report_.end_not_checked = "it is a standby and goes on";
   return {};
 }
 
@@ -101,23 +84,27 @@ Result<std::unique_ptr<ServerProcess>> RestoreJob::Impl::recover_to_end(const Se
   if (wait.cancelled == nullptr) wait.cancelled = options_.cancelled;
   STELE_TRY(auto process, recover(context_->fs(), runner_, server, wait));
   STELE_TRY(report_.recovery, process->log());
-  if (server.private_directory.empty() || options_.action != "promote") return process;
+  if (options_.standby || options_.action == "shutdown") return process;
   ExpectedEnd expected;
   expected.system_identifier = snapshot_->sealed().system_identifier;
   expected.recovered_timeline = report_.plan.timeline;
   expected.target = to_postgres(report_.plan.recovery);
+  expected.paused = options_.action == "pause";
   // Nothing behind the plan's end was given to it.
   expected.replayed_at_most = report_.plan.end;
   const bool known = report_.plan.exact && report_.plan.recovery.inclusive;
   expected.replayed_at_least = known ? report_.plan.reaches.position : report_.plan.snapshot.stop;
-  auto end = check_after_start(*process, expected, std::chrono::steady_clock::now() + kQuestionPatience);
-  if (end.ok()) {
+  auto end = ask_where_it_ended(*process, std::chrono::steady_clock::now() + kQuestionPatience);
+  const Status right = end.ok() ? check_end(*end, expected) : Status(end.error());
+  if (right.ok()) {
     report_.end = std::move(*end);
     return process;
   }
   if (!process->stop(StopMode::kImmediate, kStopPatience).ok()) STELE_CHECK(process->kill_hard());
-  if (end.error().what.find("role") != std::string::npos) return end.error().with_hint("--role names a superuser of this database");
-  return end.error();
+  // A directory that is not what was asked for must not be started by whoever comes next.
+  if (end.ok() && !options_.side_instance) STELE_CHECK(mark_incomplete(report_.directory, expected.system_identifier));
+  if (right.error().what.find("role") != std::string::npos) return right.error().with_hint("--role names a superuser of this database");
+  return right.error();
 }
 
 }  // namespace stele::restore

@@ -240,6 +240,17 @@ TEST_F(Restore, ReachesTheLastAcknowledgedByteAndEveryOtherKindOfTarget) {
     ASSERT_TRUE(target_->stop().ok());
     for (const char* suffix : {"", ".stele-wal"}) fs::remove_all(target_->data_directory() + suffix);
   }
+  // Started by the program itself it is asked where it ended, and a standby of it inherits nothing of the target.
+  const auto report = tool({"run", "--into", target_->data_directory(), "--target-name", "p1", "--start"}, 0);
+  ProcessOptions owner;
+  owner.as_database_user = true;
+  auto stopped = run_process({PostgresCluster::program("pg_ctl"), "-D", target_->data_directory(), "-m", "immediate", "stop"}, owner);
+  EXPECT_TRUE(stopped.ok() && stopped->exit_code == 0);
+  EXPECT_TRUE(report.value("started", false) && report.contains("end")) << report.dump(1);
+  const Bytes settings = read_path(target_->data_directory() + "/postgresql.auto.conf");
+  for (const char* line : {"\nrecovery_target_timeline = 'latest'\n", "\nrecovery_target_name = ''\n", "\nrestore_command = ''\n"}) {
+    EXPECT_NE(as_text(settings).find(line), std::string_view::npos) << line << as_text(settings);
+  }
 }
 
 TEST_F(Restore, PgVerifybackupAcceptsTheFiles) {

@@ -113,5 +113,40 @@ TEST(Targets, AreReadStrictly) {
   EXPECT_FALSE(read([](auto& o) { o.name = std::string(64, 'x'); }).ok());
 }
 
+TEST_F(Apply, ATablespacesPlaceIsSeenBeforeAnythingIsWritten) {
+  const std::string full = root_ + "/full", empty = root_ + "/empty";
+  fs::create_directory(full);
+  fs::create_directory(empty);
+  std::ofstream(full + "/x") << "x";
+  std::ofstream(root_ + "/file") << "x";
+  auto target = [](std::uint32_t oid, const std::string& directory) { return TablespaceTarget{oid, "/source", directory, false}; };
+  EXPECT_TRUE(check_tablespace_places({target(16400, empty), target(16401, root_ + "/new"), {16402, "pg_tblspc/16402", "", true}}, {}).ok());
+  EXPECT_EQ(check_tablespace_places({target(16400, full)}, {}).error().code, ErrorCode::kExists);
+  EXPECT_EQ(check_tablespace_places({target(16400, root_ + "/file")}, {}).error().code, ErrorCode::kExists);
+  EXPECT_EQ(check_tablespace_places({target(16400, full)}, {{16401, full}}).error().code, ErrorCode::kExists) << "another tablespace's";
+  EXPECT_TRUE(check_tablespace_places({target(16400, full)}, {{16400, full}}).ok());
+}
+
+TEST_F(Apply, AnExistingDirectorysLinksAreReadAsPathsAreGiven) {
+  fs::create_directories(root_ + "/pg/pg_tblspc");
+  fs::create_directory(root_ + "/ts");
+  fs::create_directory_symlink(root_ + "//ts/", root_ + "/pg/pg_tblspc/16400");
+  std::ofstream(marker_path(root_ + "/pg")) << marker_first_line(7) << "\n";
+  const auto existing = inspect_existing(root_ + "/pg");
+  ASSERT_TRUE(existing.ok()) << existing.error().to_string();
+  EXPECT_TRUE(existing->holds(16400, root_ + "/ts"));
+}
+
+TEST_F(Apply, ADirectoryThatIsNotWhatWasAskedForIsStartedByNobody) {
+  fs::create_directories(root_ + "/pg/global");
+  std::ofstream(root_ + "/pg/global/pg_control") << "x";
+  ASSERT_TRUE(mark_incomplete(root_ + "/pg", 7).ok());
+  EXPECT_FALSE(fs::exists(root_ + "/pg/global/pg_control"));
+  const auto existing = inspect_existing(root_ + "/pg");
+  ASSERT_TRUE(existing.ok()) << existing.error().to_string();
+  EXPECT_TRUE(existing->incomplete);
+  EXPECT_EQ(existing->system_identifier, 7u);
+}
+
 }  // namespace
 }  // namespace stele::restore
