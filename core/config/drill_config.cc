@@ -44,7 +44,7 @@ DrillConfig read_drill(TableReader table) {
     if (dot == 0 || dot == std::string::npos || dot + 1 == name.size()) table.fail("count_ignore", "expected \"schema.table\" or \"schema.*\"");
   }
   out.superuser = table.string("superuser", "postgres", "A superuser role of the drilled server.");
-  out.libraries = table.strings("libraries", false, "Preload libraries that may be loaded; all others are taken out.");
+  out.libraries = table.strings("libraries", false, "Preload libraries that copies (also those of `extract`) may load; all others are taken out.");
   for (const std::string& text : table.strings("settings", false, "Settings of the copy, such as \"shared_buffers = 1GB\".")) {
     if (auto setting = table.parsed("settings", parse_setting(text))) out.settings.push_back(std::move(*setting));
   }

@@ -74,7 +74,7 @@ Check CopyChecks::counts(CountComparison& comparison) {
       out.detail_zh = "未封存:采集该快照的代理未封存计数";
       return {};
     }
-    STELE_TRY(auto session, server_.connect("postgres", deadline(), &cancelled_));
+    STELE_TRY(auto session, server_.connect_anywhere(deadline(), &cancelled_));
     STELE_TRY(const SqlRows names, session->query("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname", deadline()));
     std::set<std::string> databases;
     for (const SqlRow& row : names.rows) databases.insert(row[0].value_or(""));

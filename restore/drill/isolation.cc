@@ -5,11 +5,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 #include <utility>
+
+#include "core/base/time.h"
 
 namespace stele::restore {
 namespace {
@@ -43,6 +48,19 @@ std::string interfaces_in(std::string_view net_dev) {
   return out;
 }
 
+bool only_what_every_namespace_has(std::string_view interfaces) {
+  constexpr std::string_view kFallback[] = {"tunl0", "gre0", "gretap0", "erspan0", "sit0", "ip_vti0", "ip6tnl0", "ip6gre0", "ip6_vti0"};
+  bool loopback = false;
+  while (!interfaces.empty()) {
+    const std::size_t comma = interfaces.find(", ");
+    const std::string_view name = interfaces.substr(0, comma);
+    interfaces.remove_prefix(comma == std::string_view::npos ? interfaces.size() : comma + 2);
+    if (name == "lo") loopback = true;
+    else if (std::find(std::begin(kFallback), std::end(kFallback), name) == std::end(kFallback)) return false;
+  }
+  return loopback;
+}
+
 int routes_in(std::string_view route, std::string_view ipv6_route) {
   int count = 0;
   std::istringstream v4{std::string(route)};
@@ -62,7 +80,27 @@ IsolationProof look_at_isolation(pid_t server) {
   return out;
 }
 
-HeldNetwork::HeldNetwork(pid_t process) : fd_(::open(network_link(process).c_str(), O_RDONLY | O_CLOEXEC)) {}
+bool runs_servers(uid_t user) {
+  std::error_code ec;
+  for (std::filesystem::directory_iterator it("/proc", ec), end; !ec && it != end; it.increment(ec)) {
+    struct stat info {};
+    if (::stat(it->path().c_str(), &info) == 0 && info.st_uid == user && read_text(it->path().string() + "/comm") == "postgres\n") return true;
+  }
+  return false;
+}
+
+HeldNetwork::HeldNetwork(pid_t process) {
+  constexpr auto kPatience = std::chrono::seconds(1);
+  const std::uint64_t ours = network_number(getpid());
+  const Instant end = std::chrono::steady_clock::now() + kPatience;
+  for (;;) {
+    const std::uint64_t theirs = network_number(process);
+    if (theirs != 0 && theirs != ours) break;
+    if (theirs == 0 || std::chrono::steady_clock::now() >= end) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  fd_ = ::open(network_link(process).c_str(), O_RDONLY | O_CLOEXEC);
+}
 HeldNetwork::~HeldNetwork() {
   if (fd_ >= 0) ::close(fd_);
 }

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <set>
 
 #include "core/config/log.h"
 #include "core/io/durable_file.h"
@@ -82,10 +83,14 @@ Status Place::wipe(WipeProof& proof) {
 
 std::uint64_t disk_usage(const std::string& path) {
   std::uint64_t bytes = 0;
+  std::set<std::pair<dev_t, ino_t>> counted;
   std::error_code ec;
   for (fs::recursive_directory_iterator it(path, fs::directory_options::skip_permission_denied, ec), end; !ec && it != end; it.increment(ec)) {
     struct stat info {};
-    if (lstat(it->path().c_str(), &info) == 0) bytes += static_cast<std::uint64_t>(info.st_blocks) * 512;
+    if (lstat(it->path().c_str(), &info) != 0) continue;
+    // The log lies in its staging directory and, by hard links, in pg_wal.
+    if (info.st_nlink > 1 && !S_ISDIR(info.st_mode) && !counted.insert({info.st_dev, info.st_ino}).second) continue;
+    bytes += static_cast<std::uint64_t>(info.st_blocks) * 512;
   }
   return bytes;
 }

@@ -60,6 +60,13 @@ class Publisher {
     STELE_TRY(const format::SignedRecord record, drill_record(result_, hash).sign(host_->key));
     STELE_TRY(auto context, Context::open(common_, store_));
     STELE_TRY(out_.receivers, context->append_record(record.bytes));
+    // Evidence at one of two is not evidence wherever the configuration says.
+    std::string without;
+    for (const config::ReceiverEndpoint& receiver : config_.receivers) {
+      const bool kept = std::find(out_.receivers.begin(), out_.receivers.end(), receiver.name) != out_.receivers.end();
+      if (!kept) without += (without.empty() ? "" : ", ") + receiver.name;
+    }
+    if (!without.empty()) return Error{ErrorCode::kTemporary, fmt::format("the drill record is not at receiver {}", without), "its log says why; the next drill's record will be there again"};
     return {};
   }
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/config/log.h"
 #include "core/config/values.h"
 #include "core/io/durable_file.h"
 #include "restore/main/commands.h"
@@ -67,6 +68,7 @@ class Extraction {
       if (!fs::is_directory(parent, ec)) return Error{ErrorCode::kNotFound, fmt::format("{}: no such directory", parent.string()), "create it first"};
     }
     STELE_TRY(const config::RestoreConfig config, config::load_restore_config(common_.config));
+    libraries_ = config.drill.libraries;
     base_ = !options_.place.empty() ? options_.place : !config.work_directory.empty() ? config.work_directory.string() : "/var/tmp";
     std::error_code ec;
     base_ = fs::absolute(base_, ec).lexically_normal().string();
@@ -83,6 +85,8 @@ class Extraction {
     run.cancelled = &signals_.raised();
     run.configuration.listen_addresses = "";
     run.configuration.drop_missing_libraries = true;
+    // The copy runs the source's code: a job scheduler among its libraries would do its work once more.
+    run.configuration.allowed_libraries = libraries_;
     // It lives for minutes, is read once, and is thrown away.
     run.configuration.forced = {{"fsync", "off"}, {"full_page_writes", "off"}, {"synchronous_commit", "off"}, {"autovacuum", "off"},
                                 {"shared_buffers", "128MB"}, {"huge_pages", "off"}, {"logging_collector", "off"}};
@@ -97,6 +101,8 @@ class Extraction {
     STELE_CHECK(give_file_to(server.user, place));
     server.private_directory = place + "/s";
     server.detached = false;
+    server.isolated = check_isolation(job.runner(), server.user).ok();
+    if (!server.isolated) log::warning("this host allows no network namespace: the side instance is not isolated");
     STELE_TRY(auto process, job.recover_to_end(server));
     auto taken = take(job, *process, tools, place);
     // Nothing of it is needed any more.
@@ -122,7 +128,7 @@ class Extraction {
   /// Where the tables are: in the database that was named, or in the only one that has all of them.
   Result<std::vector<FoundTable>> look_up(ServerProcess& process, std::string& database) {
     std::vector<std::string> databases = {database};
-    STELE_TRY(auto first, process.connect("postgres", in(kQueryPatience), &signals_.raised()));
+    STELE_TRY(auto first, process.connect_anywhere(in(kQueryPatience), &signals_.raised()));
     STELE_TRY(const SqlRows all, first->query("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1", in(kQueryPatience)));
     std::string known;
     bool there = database.empty();
@@ -237,6 +243,7 @@ class Extraction {
   Options& options_;
   StopSignals signals_;
   std::string base_;
+  std::vector<std::string> libraries_;  ///< that the side instance may load
   std::vector<TableName> names_;
 };
 

@@ -191,7 +191,7 @@ class Article {
     fact("清除", "Wiped",
          listed({fmt::format("{} {}", r_.wipe.files, say("个文件", "files")), config::format_bytes(r_.wipe.bytes),
                  r_.wipe.nothing_left ? say("目录无残留", "nothing left in the directory") : say("目录有残留", "something is left"),
-                 fmt::format("{} {}", say("残留进程", "processes left"), std::max(0, r_.wipe.processes_left))}));
+                 fmt::format("{} {}", say("残留进程", "processes left"), r_.wipe.processes_left < 0 ? say("未知", "not known") : std::to_string(r_.wipe.processes_left))}));
     end_facts();
   }
 

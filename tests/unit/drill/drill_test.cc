@@ -1,10 +1,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "restore/drill/assertion.h"
 #include "restore/drill/isolation.h"
 #include "restore/drill/metrics.h"
 #include "restore/drill/moment.h"
+#include "restore/drill/place.h"
 #include "restore/drill/publish.h"
 #include "tests/support/seeded_random.h"
 #include "tests/unit/drill/sample_result.h"
@@ -85,6 +89,26 @@ TEST(Isolation, CountsInterfacesAndRoutes) {
   EXPECT_EQ(interfaces_in("Inter-|   Receive\n face |bytes\n    lo:       0       0\n  eth0:  1 2\n"), "lo, eth0");
   EXPECT_EQ(routes_in("Iface\tDestination\n", ""), 0);
   EXPECT_EQ(routes_in("Iface\tDestination\neth0\t00000000\n", "0000 80 lo\n0000 80     eth0\n"), 2);
+}
+
+TEST(Isolation, FallbackDevicesOfTunnelModulesAreInEveryNamespace) {
+  EXPECT_TRUE(only_what_every_namespace_has("lo"));
+  EXPECT_TRUE(only_what_every_namespace_has("lo, tunl0, sit0, ip6tnl0, erspan0"));
+  EXPECT_FALSE(only_what_every_namespace_has("lo, eth0"));
+  EXPECT_FALSE(only_what_every_namespace_has("lo, tunl1"));
+  EXPECT_FALSE(only_what_every_namespace_has("")) << "nothing was seen";
+}
+
+TEST(Place, AFileWithTwoNamesTakesItsRoomOnce) {
+  std::string name = (std::filesystem::temp_directory_path() / "stele-drill-XXXXXX").string();
+  const std::string directory = mkdtemp(name.data());
+  std::filesystem::create_directory(directory + "/staging");
+  std::ofstream(directory + "/staging/segment") << std::string(1 << 20, 'x');
+  const std::uint64_t once = disk_usage(directory);
+  EXPECT_GE(once, 1u << 20);
+  std::filesystem::create_hard_link(directory + "/staging/segment", directory + "/segment");
+  EXPECT_LT(disk_usage(directory), once + (1u << 19));
+  std::filesystem::remove_all(directory);
 }
 
 TEST(Metrics, OfADrillThatPassed) {
