@@ -96,7 +96,8 @@ HeldNetwork::HeldNetwork(pid_t process) {
   for (;;) {
     const std::uint64_t theirs = network_number(process);
     if (theirs != 0 && theirs != ours) break;
-    if (theirs == 0 || std::chrono::steady_clock::now() >= end) return;
+    // 0: before its exec a child of an ordinary user's hardened process cannot be looked at, or it has ended.
+    if (std::chrono::steady_clock::now() >= end) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   fd_ = ::open(network_link(process).c_str(), O_RDONLY | O_CLOEXEC);
