@@ -53,7 +53,7 @@ Check CopyChecks::recovery_end(std::optional<RecoveredState>& state) {
     STELE_TRY(state, check_after_start(server_, expected, deadline()));
     out.result = CheckResult::kPassed;
     out.detail = fmt::format("LSN {}, timeline {}", state->replayed.to_string(), state->recovered_timeline);
-    out.detail_zh = fmt::format("LSN {},时间线 {}", state->replayed.to_string(), state->recovered_timeline);
+    out.detail_zh = fmt::format("LSN {}，时间线 {}", state->replayed.to_string(), state->recovered_timeline);
     return {};
   });
 }
@@ -88,7 +88,7 @@ Check CopyChecks::isolation(IsolationProof& proof) {
     if (!only_what_every_namespace_has(proof.interfaces)) wrong += fmt::format("interfaces {}; ", proof.interfaces);
     out.result = wrong.empty() ? CheckResult::kPassed : CheckResult::kFailed;
     out.detail = wrong.empty() ? fmt::format("own network namespace, interfaces: {}, routes: {}, user: {}", proof.interfaces, proof.routes, proof.user) : wrong;
-    if (wrong.empty()) out.detail_zh = fmt::format("独立网络命名空间,接口:{},路由:{},用户:{}", proof.interfaces, proof.routes, proof.user);
+    if (wrong.empty()) out.detail_zh = fmt::format("独立网络命名空间，接口：{}，路由：{}，用户：{}", proof.interfaces, proof.routes, proof.user);
     return {};
   });
 }
@@ -152,7 +152,7 @@ Check CopyChecks::amcheck() {
     if (done.end.ok() && tables > 0) {
       out.result = CheckResult::kPassed;
       out.detail = fmt::format("{} tables, {} indexes", tables, indexes);
-      out.detail_zh = fmt::format("{} 张表,{} 个索引", tables, indexes);
+      out.detail_zh = fmt::format("{} 张表，{} 个索引", tables, indexes);
       return {};
     }
     return Error{ErrorCode::kDamaged, fmt::format("{}: {}", done.end.to_string(), complaints), ""};
@@ -239,7 +239,7 @@ Check CopyChecks::page_checksums() {
     if (done.end.ok() && bad == "0") {
       out.result = CheckResult::kPassed;
       out.detail = fmt::format("{} blocks, 0 bad", blocks);
-      out.detail_zh = fmt::format("{} 个数据块,0 个错误", blocks);
+      out.detail_zh = fmt::format("{} 个数据块，0 个错误", blocks);
       return {};
     }
     // Its paths begin at this host's directory, which says nothing.

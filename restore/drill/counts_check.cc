@@ -71,7 +71,7 @@ Check CopyChecks::counts(CountComparison& comparison) {
     if (sealed.empty()) {
       out.result = CheckResult::kSkipped;
       out.detail = "not sealed: the agent that took this snapshot sealed no counts";
-      out.detail_zh = "未封存:采集该快照的代理未封存计数";
+      out.detail_zh = "未封存：采集该快照的代理未封存计数";
       return {};
     }
     STELE_TRY(auto session, server_.connect_anywhere(deadline(), &cancelled_));
@@ -98,7 +98,7 @@ Check CopyChecks::counts(CountComparison& comparison) {
     }
     out.result = deviating == 0 ? CheckResult::kPassed : CheckResult::kFailed;
     out.detail = fmt::format("{} databases, {} tables, {} rows counted; {} deviate", sealed.size(), tables, rows, deviating);
-    out.detail_zh = fmt::format("{} 个数据库、{} 张表,共 {} 行;不符 {} 处", sealed.size(), tables, rows, deviating);
+    out.detail_zh = fmt::format("{} 个数据库、{} 张表，共 {} 行；不符 {} 处", sealed.size(), tables, rows, deviating);
     if (!databases.empty()) {
       out.detail += fmt::format("; {} databases not sealed", databases.size());
       out.detail_zh += fmt::format(";{} 个数据库未封存计数", databases.size());

@@ -294,7 +294,7 @@ class DrillJob {
     const WipeProof& proof = result().wipe;
     if (proof.nothing_left && proof.processes_left == 0) check.result = CheckResult::kPassed;
     check.detail = done.ok() ? fmt::format("{} files, {} bytes removed; processes left: {}", proof.files, proof.bytes, proof.processes_left < 0 ? "not known" : std::to_string(proof.processes_left)) : done.error().what;
-    if (done.ok()) check.detail_zh = fmt::format("已删除 {} 个文件、{} 字节;残留进程:{}", proof.files, proof.bytes, proof.processes_left < 0 ? "未知" : std::to_string(proof.processes_left));
+    if (done.ok()) check.detail_zh = fmt::format("已删除 {} 个文件、{} 字节；残留进程：{}", proof.files, proof.bytes, proof.processes_left < 0 ? "未知" : std::to_string(proof.processes_left));
     result().checks.push_back(std::move(check));
   }
 

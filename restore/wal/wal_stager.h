@@ -26,8 +26,8 @@ Result<std::size_t> verify_log(const StoreCatalog& catalog, LogReader& reader, c
 
 /// The history files of every timeline of the lineage, ancestors of the plan's history first where numbers collide.
 std::map<std::string, std::string> history_files(const recovery::Facts& facts, const recovery::Plan& plan, const std::vector<std::uint32_t>& reserved);
-/// Those up to a timeline, for a standby, which goes to the highest number that it finds by counting up: only this history's, and a
-/// placeholder for numbers between them.
+/// Those up to a timeline, for a standby, which goes to the highest number that it finds by counting up: only this history's. A number between
+/// them that nobody wrote gets a file without a switch point, or the counting would end there.
 std::map<std::string, std::string> history_files_up_to(std::uint32_t timeline, const std::vector<recovery::SwitchPoint>& history);
 
 }  // namespace stele::restore

@@ -3,23 +3,15 @@
 
 #include "core/format/object_names.h"
 #include "core/format/run.h"
-#include "tests/support/receiver/keeper_rig.h"
+#include "tests/unit/receiver/open_keeper.h"
 
 namespace stele::receiver {
 namespace {
 
-using test::KeeperRig;
 using test::must;
 using test::ScriptedAgent;
 
-struct KeeperDamageTest : testing::Test {
-  ScriptedAgent agent;
-  KeeperRig rig{agent};
-  void SetUp() override {
-    must(rig.start());
-    must(rig.put_trust(agent));
-    must(rig.open(agent));
-  }
+struct KeeperDamageTest : OpenKeeper {
   void restart(bool keep_catalog = true) {
     rig.stop();
     must(rig.start(keep_catalog));

@@ -1,24 +1,16 @@
 #include <gtest/gtest.h>
 
 #include "core/format/object_names.h"
-#include "tests/support/receiver/keeper_rig.h"
+#include "tests/unit/receiver/open_keeper.h"
 
 namespace stele::receiver {
 namespace {
 
-using test::KeeperRig;
 using test::must;
 using test::ScriptedAgent;
 using Crash = test::FaultFileSystem::Crash;
 
-struct KeeperTest : testing::Test {
-  ScriptedAgent agent;
-  KeeperRig rig{agent};
-  void SetUp() override {
-    must(rig.start());
-    must(rig.put_trust(agent));
-    must(rig.open(agent));
-  }
+struct KeeperTest : OpenKeeper {
   std::map<std::string, std::string> dump_without_receive_times() {
     auto dump = must(rig.catalog().dump());
     // The time of receipt of objects that do not carry it is that of the indexing (CATALOG.md).
